@@ -1,0 +1,70 @@
+// The software MMU of one vCPU: guest linear address -> guest memory.
+//
+// Implements GuestMemory over the machine's address space with the walker and the shadow page
+// tables (design 2.6). Generated code probes table() inline and comes here when it misses.
+// Guarantees: a shadow table is never stale (guest page-table pages are write-tracked), A and D
+// bits are exact, faults carry the manual's error code. Takes a PagingContext, never a CpuState.
+#pragma once
+
+#include <memory>
+
+#include "common/external.h"
+#include "common/guest_memory.h"
+#include "mmu/address_space.h"
+#include "mmu/paging_context.h"
+#include "mmu/shadow_table.h"
+
+namespace penumbra::mmu {
+
+/// Told when bytes that were translated as code change; the code cache implements it.
+class CodeObserver {
+ public:
+  virtual ~CodeObserver() = default;
+  /// Bytes [address, address + size) of guest RAM changed and hold translated code (by 64 bytes).
+  virtual void code_written(GuestPhys address, u64 size) = 0;
+};
+
+class Mmu final : public GuestMemory {
+ public:
+  /// `external` answers MMIO accesses of this vCPU; all outlive the Mmu.
+  Mmu(AddressSpace& space, ExternalBuffer& external);
+  ~Mmu() override;
+
+  /// Chooses tables and view for `context`; cheap where the key was seen before.
+  void set_context(const PagingContext& context);
+  const PagingContext& context() const;
+  /// MOV to CR3 / INVLPG / INVPCID with the manual's flushing (SDM 3A 4.10.4).
+  void write_cr3(u64 value);
+  void invalidate_page(u64 linear);
+  void invalidate_pcid(u64 type, u16 pcid, u64 linear);
+
+  /// The view in force, for inline probes. Changes only inside set_context and the calls above.
+  ShadowTable* table() const;
+
+  Expected<> read(u64 linear, void* out, u32 size, Privilege privilege) override;
+  Expected<> write(u64 linear, const void* in, u32 size, Privilege privilege) override;
+  Expected<> probe(u64 linear, u32 size, Access access, Privilege privilege) override;
+  Expected<u8*> span(u64 linear, Access access, Privilege privilege, u32& length) override;
+
+  /// Read half of a read-modify-write: translates for writing first, so the fault is a write's.
+  Expected<> read_for_write(u64 linear, void* out, u32 size);
+
+  /// Translates `linear` for instruction fetch and fills the execute entry of the table.
+  /// The physical address; fails with #PF, or with #GP(0) where no RAM or ROM answers.
+  Expected<GuestPhys> fetch(u64 linear);
+
+  /// What a debugger sees: translation without A/D updates, faults or permission checks.
+  bool peek(u64 linear, GuestPhys& physical) const;
+
+  struct Counters {
+    u64 fills = 0, walks = 0, slow_reads = 0, slow_writes = 0, table_writes = 0, tables = 0,
+        evictions = 0, flushes = 0;
+  };
+  const Counters& counters() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace penumbra::mmu

@@ -1,0 +1,22 @@
+// What the translator has to know of a named operation (cpu/context.h) to place a call of it.
+#pragma once
+
+#include "cpu/context.h"
+
+namespace penumbra::translator {
+
+enum NamedEffect : u16 {
+  NoEffects = 0,
+  ReadsFlags = 1,   ///< reads arithmetic flags
+  WritesFlags = 2,  ///< may change arithmetic flags
+  EndsBlock = 4,    ///< the block stops behind it: may branch, change mode, IF, or touch ports
+  UsesFpu = 8,      ///< computes in floating point under the guest's MXCSR or control word
+};
+
+struct NamedCall {
+  const char* name;
+  cpu::NamedOperation function;
+  u16 effects;
+};
+
+}  // namespace penumbra::translator
