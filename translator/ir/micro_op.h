@@ -1,0 +1,110 @@
+// The micro-op: one step of an instruction, over slots of CpuState.
+//
+// Values live in slots (byte offsets of CpuState: guest registers, temporaries, segment bases), so
+// a micro-op is the same for an interpreter (load, compute, store), a stencil (holes are offsets,
+// pinned registers replace some of them) and LLVM (slots become values). A micro-op writes its d at
+// `width`: W8 and W16 leave the rest of the slot, W32 zero-extends, as x86 registers do.
+#pragma once
+
+#include <cstddef>
+
+#include "common/fault.h"
+#include "common/operands.h"
+#include "cpu/state.h"
+
+namespace penumbra::translator {
+
+using cpu::Condition;
+using cpu::FlagKind;
+using cpu::Slot;
+
+constexpr Slot kNoSlot = 0xffff;
+
+enum class Op : u16 {
+#define PENUMBRA_OP(name, shape) name,
+#include "translator/ir/ops.def"
+#undef PENUMBRA_OP
+#define PENUMBRA_VECTOR_OP(name, shape) name,
+#include "cpu/semantics/vector_ops.def"
+#undef PENUMBRA_VECTOR_OP
+  kCount
+};
+
+enum class Shape : u8 {
+  Move, Address, Widen, Unary, Binary, Ternary, ReadFlags, WriteFlags, Memory, Segmented, Check,
+  Control,
+  // of vector_ops.def
+  VectorUnary,            ///< V128 d = f(V128 a)
+  VectorBinary,           ///< V128 d = f(V128 a, V128 b)
+  VectorUnaryImmediate,   ///< V128 d = f(V128 a, u8 immediate)
+  VectorBinaryImmediate,  ///< V128 d = f(V128 a, V128 b, u8 immediate)
+  VectorFromInteger,      ///< V128 d = f(V128 a, u64 b at width, u8 immediate)
+  IntegerFromVector,      ///< u64 d = f(V128 a, u8 immediate), written at width
+  VectorFlags,            ///< flags (Explicit, u32) = f(V128 a, V128 b)
+  MmxUnary,               ///< u64 d = f(u64 a)
+  MmxBinary,              ///< u64 d = f(u64 a, u64 b)
+  MmxBinaryImmediate,     ///< u64 d = f(u64 a, u64 b, u8 immediate)
+};
+
+struct MicroOp {
+  Op op = Op::Move;
+  Width width = Width::W64;
+  Width from = Width::W64;  ///< source width of ZeroExtend and SignExtend
+  bool sets_flags = false;
+  Condition condition = Condition::O;
+  FlagKind flags_before = FlagKind::Dynamic;  ///< of readers; filled in by the flag pass
+  u8 scale = 0;
+  Segment segment = Segment::Ds;
+  bool b_is_immediate = false;
+  Slot d = kNoSlot, a = kNoSlot, b = kNoSlot, c = kNoSlot;
+  i32 displacement = 0;
+  u64 immediate = 0;
+  u16 instruction = 0;  ///< index into Block::instructions
+};
+
+Shape shape_of(Op op);
+const char* name_of(Op op);
+/// The family of the flags that the op sets where sets_flags; Explicit for whole-register ops.
+cpu::FlagFamily flag_family_of(Op op);
+
+/// Properties that passes ask for, rather than listing ops.
+struct Effects {
+  bool may_fault = false;     ///< or exit for MMIO
+  bool leaves = false;        ///< ends the block or may
+  bool reads_flags = false;
+  bool writes_memory = false;
+};
+Effects effects_of(const MicroOp& op);
+
+/// Slots of CpuState by name.
+constexpr Slot gpr_slot(u8 number) {
+  return static_cast<Slot>(offsetof(cpu::CpuState, gpr) + 8 * number);
+}
+constexpr Slot gpr_high_slot(u8 number) { return static_cast<Slot>(gpr_slot(number) + 1); }
+constexpr Slot temporary_slot(unsigned number) {
+  return static_cast<Slot>(offsetof(cpu::CpuState, temporary) + 8 * number);
+}
+constexpr Slot vector_slot(u8 number) {
+  return static_cast<Slot>(offsetof(cpu::CpuState, vector) + 32 * number);
+}
+constexpr Slot vector_temporary_slot(unsigned number) {
+  return static_cast<Slot>(offsetof(cpu::CpuState, vector_temporary) + 32 * number);
+}
+/// MM0..MM7 are the mantissas of the physical x87 registers.
+constexpr Slot mmx_slot(u8 number) {
+  return static_cast<Slot>(offsetof(cpu::CpuState, x87) + offsetof(cpu::X87State, registers) +
+                           16 * number);
+}
+constexpr Slot segment_base_slot(Segment segment) {
+  return static_cast<Slot>(offsetof(cpu::CpuState, segment) +
+                           sizeof(cpu::SegmentRegister) * static_cast<u8>(segment) +
+                           offsetof(cpu::SegmentRegister, base));
+}
+constexpr Slot kZeroSlot = offsetof(cpu::CpuState, zero);
+constexpr bool is_temporary(Slot slot) {
+  return (slot >= temporary_slot(0) && slot < temporary_slot(cpu::CpuState::kTemporaries)) ||
+         (slot >= vector_temporary_slot(0) &&
+          slot < vector_temporary_slot(cpu::CpuState::kVectorTemporaries));
+}
+
+}  // namespace penumbra::translator

@@ -1,0 +1,127 @@
+// Turns one decoded instruction after the other into micro-ops.
+//
+// The context of the lift functions that instruction rows name: operand access, temporaries, and
+// emission. Lift functions write in commit order: reads and address checks first, then what can
+// fault, then architectural writes. Temporaries live until the instruction's end.
+#pragma once
+
+#include "cpu/model.h"
+#include "frontend/instruction.h"
+#include "translator/ir/block.h"
+
+namespace penumbra::translator {
+
+/// A slot or a constant.
+struct Value {
+  Slot slot = kNoSlot;
+  u64 immediate = 0;
+  constexpr bool is_immediate() const { return slot == kNoSlot; }
+  static constexpr Value of(u64 immediate) { return {kNoSlot, immediate}; }
+  static constexpr Value in(Slot slot) { return {slot, 0}; }
+};
+
+/// A linear address, checked as far as segmentation goes: [base + (index << scale) + displacement].
+struct Address {
+  Slot base = kZeroSlot, index = kZeroSlot;
+  u8 scale = 0;
+  Segment segment = Segment::Ds;
+  i32 displacement = 0;
+};
+
+class Lifter {
+ public:
+  Lifter(Block& block, const cpu::CpuModel& model) : block_(block), model_(model) {}
+
+  /// Appends one instruction at `offset` of the code page. Afterwards done() tells whether the
+  /// block has to end behind it (its last micro-op is then in place).
+  void lift(const frontend::Instruction& instruction, u16 offset);
+  /// Ends a block whose last instruction falls through.
+  void finish();
+  bool done() const { return done_; }
+
+  // -- the instruction ---------------------------------------------------------------------------
+  const Operands& operands() const { return instruction_.operands; }
+  const Operand& operand(int i) const { return instruction_.operands.at[i]; }
+  CodeMode mode() const { return block_.mode; }
+  const cpu::CpuModel& model() const { return model_; }
+  Width width() const { return operands().width; }
+  /// Page offset of the next instruction.
+  u64 next_offset() const { return offset_ + operands().length; }
+
+  // -- values ------------------------------------------------------------------------------------
+  Slot temporary();
+  Slot vector_temporary();
+  /// An operand of up to 64 bits: a register's slot, an immediate, or memory loaded into a
+  /// temporary. Registers are not copied: read before you write.
+  Value read(int i);
+  /// As read(), always in a slot.
+  Slot read_slot(int i);
+  Slot in_slot(Value value, Width width = Width::W64);
+  /// Writes a register at the operand's width, or stores to memory.
+  void write(int i, Value value);
+  /// Read half of a read-modify-write: memory faults as a write does. Pair with write_back().
+  Value read_for_write(int i);
+  void write_back(int i, Value value);
+
+  /// Vector register operand's slot, or memory of `size` bytes loaded (zero-extended) into a
+  /// vector temporary. `aligned` raises #GP(0) on addresses not a multiple of size.
+  Slot read_vector(int i, u32 size, bool aligned);
+  /// Stores the low `size` bytes (4, 8, 16) of a vector slot to memory operand i.
+  void store_vector(int i, Slot value, u32 size, bool aligned);
+  Slot mmx(int i) const { return mmx_slot(operand(i).reg & 7); }
+
+  // -- addresses ---------------------------------------------------------------------------------
+  /// The memory operand's address for an access of `size` bytes; offset_delta is added to the
+  /// offset before segmentation (bit strings, second halves).
+  Address address(u32 size, Access access, Value offset_delta = Value::of(0));
+  /// Effective address without segment, truncated to the address size (LEA).
+  Slot effective_address();
+  /// Offset `offset` (a slot already truncated) of `segment`.
+  Address segment_address(Segment segment, Slot offset, u32 size, Access access);
+  Slot load(const Address& address, Width width);
+  void store(const Address& address, Value value, Width width);
+
+  // -- emission ----------------------------------------------------------------------------------
+  MicroOp& emit(const MicroOp& op);
+  Slot unary(Op op, Width width, Value a, bool flags = false);
+  /// d = op(a, b) into a fresh temporary, or into `d`.
+  Slot binary(Op op, Width width, Value a, Value b, bool flags = false);
+  void binary_into(Slot d, Op op, Width width, Value a, Value b, bool flags);
+  Slot ternary(Op op, Width width, Value a, Value b, Value c, bool flags = false);
+  void ternary_into(Slot d, Op op, Width width, Value a, Value b, Value c, bool flags);
+  void move(Slot d, Value value, Width width);
+  Slot condition(Condition condition);
+  Slot flags();
+
+  /// A call of a named operation. Alone in its instruction, unless everything before it only
+  /// fills temporaries.
+  void call(const NamedCall& call);
+  void raise(Vector vector);
+  /// Control: target is an offset relative to the next instruction (Relative operand).
+  void jump_relative(u64 displacement);
+  void jump_to(Slot rip);
+  void branch(MicroOp condition, u64 displacement);
+
+  /// Stack width: 64 in 64-bit mode, else by SS.B.
+  Width stack_width() const;
+  void push(Value value, Width width);
+
+ private:
+  friend struct LifterAddressing;
+  bool feature_missing(cpu::Feature feature) const;
+  Slot gpr_operand_slot(const Operand& operand) const;
+  Address combine(Slot offset, Segment segment, u32 size, Access access);
+
+  Block& block_;
+  const cpu::CpuModel& model_;
+  frontend::Instruction instruction_;
+  u16 offset_ = 0;
+  unsigned temporaries_ = 0, vector_temporaries_ = 0;
+  bool done_ = false;
+  bool address_known_ = false;  ///< of read_for_write, for write_back
+  Address address_;
+};
+
+using LiftFunction = void (*)(Lifter&, u32 argument);
+
+}  // namespace penumbra::translator
