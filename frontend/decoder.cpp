@@ -1,0 +1,307 @@
+#include "frontend/decoder.h"
+
+#include <Zydis/Decoder.h>
+#include <Zydis/Register.h>
+
+#include <algorithm>
+
+namespace penumbra::frontend {
+namespace {
+
+constexpr size_t kMaxLength = 15;  // SDM 2A 2.3.11
+
+struct Decoded {
+  ZydisDecodedInstruction instruction;
+  ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+};
+
+ZydisDecoder make_decoder(CodeSize size) {
+  static constexpr ZydisMachineMode kModes[] = {
+      ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_MACHINE_MODE_LONG_64};
+  static constexpr ZydisStackWidth kStacks[] = {ZYDIS_STACK_WIDTH_16, ZYDIS_STACK_WIDTH_32,
+                                                ZYDIS_STACK_WIDTH_64};
+  ZydisDecoder decoder;
+  auto index = static_cast<size_t>(size);
+  ZydisDecoderInit(&decoder, kModes[index], kStacks[index]);
+  ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
+  // Without these extensions their encodings are the NOPs that they were carved from.
+  ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
+  ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
+  ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
+  return decoder;
+}
+
+const ZydisDecoder& decoder_for(CodeSize size) {
+  static const ZydisDecoder decoders[] = {make_decoder(CodeSize::Bits16),
+                                          make_decoder(CodeSize::Bits32),
+                                          make_decoder(CodeSize::Long)};
+  return decoders[std::min<size_t>(static_cast<size_t>(size), 2)];
+}
+
+std::unexpected<DecodeError> exception(Fault fault) {
+  return std::unexpected(DecodeError{DecodeError::Kind::Exception, fault});
+}
+
+/// Whether the reference CPU has the encoding space at all.
+bool exists(const ZydisDecodedInstruction& in, CodeMode mode) {
+  switch (in.encoding) {
+    case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
+      return in.meta.isa_set != ZYDIS_ISA_SET_AMD3DNOW;
+    case ZYDIS_INSTRUCTION_ENCODING_VEX:
+      return !mode.real_or_v86();  // SDM 2A 2.3.2
+    default:
+      return false;  // 3DNow!, XOP, EVEX, MVEX
+  }
+}
+
+bool is_long(const ZydisDecodedInstruction& in) {
+  return in.machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
+}
+
+bool rex_w(const ZydisDecodedInstruction& in) { return in.raw.rex.W != 0; }
+
+bool has_operand_size_prefix(const ZydisDecodedInstruction& in) {
+  return (in.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) != 0 ||
+         std::any_of(in.raw.prefixes, in.raw.prefixes + in.raw.prefix_count,
+                     [](const auto& prefix) { return prefix.value == 0x66; });
+}
+
+bool is_near_branch(const ZydisDecodedInstruction& in) {
+  return in.meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT ||
+         in.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
+}
+
+/// APM 3, 1.2.7: near branches in 64-bit mode obey 66h, where REX.W does not overrule it.
+bool is_short_near_branch(const ZydisDecodedInstruction& in) {
+  return is_long(in) && is_near_branch(in) && !rex_w(in) && has_operand_size_prefix(in);
+}
+
+Width width_of_bits(unsigned bits) {
+  return bits == 8 ? Width::W8 : bits == 16 ? Width::W16 : bits == 64 ? Width::W64 : Width::W32;
+}
+
+/// INS, OUTS, MOVS, CMPS, STOS, LODS, SCAS: the instructions that F2h and F3h repeat.
+bool is_string(const ZydisDecodedInstruction& in) {
+  if (in.opcode_map != ZYDIS_OPCODE_MAP_DEFAULT) return false;
+  if (in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) return false;
+  return (in.opcode >= 0x6c && in.opcode <= 0x6f) || (in.opcode >= 0xa4 && in.opcode <= 0xa7) ||
+         (in.opcode >= 0xaa && in.opcode <= 0xaf);
+}
+
+/// The last of F2h and F3h counts; F2h repeats like F3h where no condition ends the loop.
+Repeat repeat_of(const ZydisDecodedInstruction& in) {
+  if (!is_string(in)) return Repeat::None;
+  bool compares = (in.opcode | 1) == 0xa7 || (in.opcode | 1) == 0xaf;
+  for (unsigned i = in.raw.prefix_count; i-- > 0;) {
+    u8 value = in.raw.prefixes[i].value;
+    if (value == 0xf3) return Repeat::Rep;
+    if (value == 0xf2) return compares ? Repeat::Repne : Repeat::Rep;
+  }
+  return Repeat::None;
+}
+
+/// Kind and number of a register; kind None for what Operand does not describe.
+Operand register_operand(ZydisRegister reg) {
+  auto id = static_cast<u8>(ZydisRegisterGetId(reg));
+  switch (ZydisRegisterGetClass(reg)) {
+    case ZYDIS_REGCLASS_GPR8:
+      if (reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH)
+        return {OperandKind::GprHigh, static_cast<u8>(reg - ZYDIS_REGISTER_AH)};
+      if (reg <= ZYDIS_REGISTER_BL)
+        return {OperandKind::Gpr, static_cast<u8>(reg - ZYDIS_REGISTER_AL)};
+      return {OperandKind::Gpr, static_cast<u8>(reg - ZYDIS_REGISTER_SPL + 4)};
+    case ZYDIS_REGCLASS_GPR16:
+    case ZYDIS_REGCLASS_GPR32:
+    case ZYDIS_REGCLASS_GPR64: return {OperandKind::Gpr, id};
+    case ZYDIS_REGCLASS_X87: return {OperandKind::X87, id};
+    case ZYDIS_REGCLASS_MMX: return {OperandKind::Mmx, id};
+    case ZYDIS_REGCLASS_XMM: return {OperandKind::Xmm, id};
+    case ZYDIS_REGCLASS_YMM: return {OperandKind::Ymm, id};
+    case ZYDIS_REGCLASS_SEGMENT: return {OperandKind::Segment, id};
+    case ZYDIS_REGCLASS_CONTROL: return {OperandKind::Control, id};
+    case ZYDIS_REGCLASS_DEBUG: return {OperandKind::Debug, id};
+    default: return {};
+  }
+}
+
+u8 address_register(ZydisRegister reg) {
+  if (reg == ZYDIS_REGISTER_NONE) return MemoryForm::kNone;
+  if (ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_IP) return MemoryForm::kRip;
+  return static_cast<u8>(ZydisRegisterGetId(reg));  // a vector register as index of a gather
+}
+
+u8 log2_scale(u8 scale) { return scale == 8 ? 3 : scale == 4 ? 2 : scale == 2 ? 1 : 0; }
+
+MemoryForm memory_form(const ZydisDecodedOperandMem& memory) {
+  MemoryForm form;
+  form.base = address_register(memory.base);
+  form.index = address_register(memory.index);
+  form.scale = log2_scale(memory.scale);
+  if (memory.segment != ZYDIS_REGISTER_NONE)
+    form.segment = static_cast<Segment>(ZydisRegisterGetId(memory.segment));
+  form.displacement = memory.disp.value;
+  return form;
+}
+
+/// Collects operands into the compact form.
+class OperandList {
+ public:
+  explicit OperandList(Operands& out) : out_(out) {}
+
+  /// False for an operand that the reference CPU has no register for.
+  bool add_visible(const ZydisDecodedOperand& operand) {
+    if (used_ == out_.at.size()) return false;
+    Operand compact = convert(operand);
+    if (compact.kind == OperandKind::None) return false;
+    out_.at[used_++] = compact;
+    out_.count = used_;
+    return true;
+  }
+
+  void add_hidden(const ZydisDecodedOperand& operand) {
+    if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) return add_hidden_memory(operand);
+    if (operand.type != ZYDIS_OPERAND_TYPE_REGISTER) return;
+    Operand compact = register_operand(operand.reg.value);
+    if (compact.kind == OperandKind::None || compact.kind == OperandKind::Control) return;
+    if (compact.kind == OperandKind::Gpr && compact.reg == 4) return;  // the stack is understood
+    push_hidden(compact, operand.size);
+  }
+
+ private:
+  Operand convert(const ZydisDecodedOperand& operand) {
+    Operand compact;
+    switch (operand.type) {
+      case ZYDIS_OPERAND_TYPE_REGISTER: compact = register_operand(operand.reg.value); break;
+      case ZYDIS_OPERAND_TYPE_MEMORY: return memory(operand);
+      case ZYDIS_OPERAND_TYPE_POINTER:
+        compact.kind = OperandKind::FarPointer;
+        out_.immediate = operand.ptr.offset;
+        out_.selector = operand.ptr.segment;
+        break;
+      case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+        compact.kind = operand.imm.is_relative ? OperandKind::Relative : OperandKind::Immediate;
+        add_immediate(operand.imm.value.u);
+        break;
+      default: break;
+    }
+    compact.size = operand.size / 8;
+    return compact;
+  }
+
+  Operand memory(const ZydisDecodedOperand& operand) {
+    out_.memory = memory_form(operand.mem);
+    has_memory_ = true;
+    bool address_only = operand.mem.type == ZYDIS_MEMOP_TYPE_AGEN;
+    return {OperandKind::Memory, 0, static_cast<u16>(address_only ? 0 : operand.size / 8)};
+  }
+
+  void add_immediate(u64 value) {
+    if (immediates_++ == 0) out_.immediate = value;
+    else out_.selector = static_cast<u16>(value);
+  }
+
+  /// Of the two memory operands of MOVS and CMPS the one at rSI is kept: it has the segment, the
+  /// other is always ES:rDI. Stack slots are understood.
+  void add_hidden_memory(const ZydisDecodedOperand& operand) {
+    u8 base = address_register(operand.mem.base);
+    if (base == 4) return;
+    if (!has_memory_) push_hidden(memory(operand), operand.size);
+    else if (base == 6) out_.memory = memory_form(operand.mem);
+  }
+
+  void push_hidden(Operand operand, u16 bits) {
+    if (used_ == out_.at.size()) return;
+    operand.hidden = true;
+    operand.size = bits / 8;
+    out_.at[used_++] = operand;
+  }
+
+  Operands& out_;
+  u8 used_ = 0;
+  u8 immediates_ = 0;
+  bool has_memory_ = false;
+};
+
+bool fill_operands(const Decoded& decoded, Operands& out) {
+  OperandList list(out);
+  const auto& in = decoded.instruction;
+  for (unsigned i = 0; i < in.operand_count_visible; ++i)
+    if (!list.add_visible(decoded.operands[i])) return false;
+  for (unsigned i = in.operand_count_visible; i < in.operand_count; ++i)
+    list.add_hidden(decoded.operands[i]);
+  return true;
+}
+
+void resize(Operands& out, OperandKind kind, u16 size) {
+  for (Operand& operand : out.at)
+    if (operand.kind == kind) operand.size = size;
+}
+
+/// What the reference CPU does otherwise than the decoder library says.
+void apply_vendor(const ZydisDecodedInstruction& in, Operands& out) {
+  if (is_short_near_branch(in)) {
+    out.width = Width::W16;
+    resize(out, OperandKind::Memory, 2);
+    resize(out, OperandKind::Gpr, 2);
+  }
+  if (in.mnemonic == ZYDIS_MNEMONIC_INVLPG) resize(out, OperandKind::Memory, 0);
+}
+
+std::expected<Instruction, DecodeError> compact(const Decoded& decoded, CodeMode mode) {
+  const auto& in = decoded.instruction;
+  if (!exists(in, mode)) return exception(Fault::ud());
+  Instruction result;
+  result.mnemonic = in.mnemonic;
+  Operands& out = result.operands;
+  out.length = in.length;
+  out.width = width_of_bits(in.operand_width);
+  out.address_width = width_of_bits(in.address_width);
+  out.repeat = repeat_of(in);
+  out.lock = (in.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
+  if (!fill_operands(decoded, out)) return exception(Fault::ud());
+  apply_vendor(in, out);
+  return result;
+}
+
+ZyanStatus run(std::span<const u8> bytes, CodeMode mode, Decoded& out) {
+  return ZydisDecoderDecodeFull(&decoder_for(mode.size()), bytes.data(), bytes.size(),
+                                &out.instruction, out.operands);
+}
+
+/// APM 3, MOV CRn: LOCK MOV CR0 is MOV CR8 (CPUID 8000_0001h ECX.AltMovCr8).
+std::expected<Instruction, DecodeError> decode_locked(std::span<const u8> bytes, CodeMode mode) {
+  u8 unlocked[kMaxLength];
+  std::copy(bytes.begin(), bytes.end(), unlocked);
+  std::replace(unlocked, unlocked + bytes.size(), u8{0xf0}, u8{0x3e});
+  Decoded decoded;
+  if (ZYAN_FAILED(run({unlocked, bytes.size()}, mode, decoded))) return exception(Fault::ud());
+  if (decoded.instruction.mnemonic != ZYDIS_MNEMONIC_MOV) return exception(Fault::ud());
+  auto result = compact(decoded, mode);
+  if (!result) return result;
+  for (Operand& operand : result->operands.at) {
+    if (operand.kind != OperandKind::Control || operand.reg != 0) continue;
+    operand.reg = 8;
+    return result;
+  }
+  return exception(Fault::ud());
+}
+
+}  // namespace
+
+std::expected<Instruction, DecodeError> decode(std::span<const u8> bytes, CodeMode mode) {
+  constexpr DecodeError kTruncated{DecodeError::Kind::Truncated, Fault::ud()};
+  if (bytes.empty()) return std::unexpected(kTruncated);
+  bytes = bytes.first(std::min(bytes.size(), kMaxLength));
+  Decoded decoded;
+  switch (run(bytes, mode, decoded)) {
+    case ZYAN_STATUS_SUCCESS: return compact(decoded, mode);
+    case ZYDIS_STATUS_NO_MORE_DATA:
+      if (bytes.size() < kMaxLength) return std::unexpected(kTruncated);
+      return exception(Fault::gp());
+    case ZYDIS_STATUS_INSTRUCTION_TOO_LONG: return exception(Fault::gp());
+    case ZYDIS_STATUS_ILLEGAL_LOCK: return decode_locked(bytes, mode);
+    default: return exception(Fault::ud());
+  }
+}
+
+}  // namespace penumbra::frontend
