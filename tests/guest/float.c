@@ -8,9 +8,9 @@
 #include <string.h>
 
 static const int kRoundings[] = {FE_TONEAREST, FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO};
-static const double kValues[] = {0.0,     -0.0,    1.0,       -1.5,   3.141592653589793, 1e-310,
-                                 1e300,   -2e-300, 4.5e15,    0.1,    INFINITY,          NAN,
-                                 5e-324,  65536.5, -32768.75, 2.5,    -1e18,             1e19};
+static const double kValues[] = {
+    0.0, -0.0,     1.0, -1.5,   3.141592653589793, 1e-310,    1e300, -2e-300, 4.5e15,
+    0.1, INFINITY, NAN, 5e-324, 65536.5,           -32768.75, 2.5,   -1e18,   1e19};
 enum { kCount = sizeof kValues / sizeof *kValues };
 
 static void print_double(const char* name, double value) {
@@ -61,7 +61,8 @@ static void x87_pair(volatile long double a, volatile long double b) {
   print_flags();
 }
 
-static void packed(int seed) {
+static void packed(int mode) {
+  const int seed = mode + 3;
   __m128 v = _mm_set_ps(seed, seed + 0.5f, -seed / 3.0f, 1.0f / (seed + 1));
   __m128 sum = _mm_setzero_ps();
   for (int i = 0; i < 100; ++i) {
@@ -70,7 +71,7 @@ static void packed(int seed) {
   }
   unsigned words[4];
   memcpy(words, &sum, sizeof words);
-  printf("packed %08x %08x %08x %08x\n", words[0], words[1], words[2], words[3]);
+  printf("packed %d %08x %08x %08x %08x\n", mode, words[0], words[1], words[2], words[3]);
 }
 
 int main(void) {
@@ -84,7 +85,7 @@ int main(void) {
         x87_pair(kValues[i], kValues[k]);
       }
     }
-    packed(mode + 3);
+    packed(mode);
   }
   return 0;
 }
