@@ -53,14 +53,14 @@ class Lifter {
   Slot vector_temporary();
   /// An operand of up to 64 bits: a register's slot, an immediate, or memory loaded into a
   /// temporary. Registers are not copied: read before you write.
-  Value read(int i);
+  Value read(int i, Value offset_delta = Value::of(0));
   /// As read(), always in a slot.
   Slot read_slot(int i);
   Slot in_slot(Value value, Width width = Width::W64);
   /// Writes a register at the operand's width, or stores to memory.
   void write(int i, Value value);
   /// Read half of a read-modify-write: memory faults as a write does. Pair with write_back().
-  Value read_for_write(int i);
+  Value read_for_write(int i, Value offset_delta = Value::of(0));
   void write_back(int i, Value value);
 
   /// Vector register operand's slot, or memory of `size` bytes loaded (zero-extended) into a
@@ -105,10 +105,17 @@ class Lifter {
   /// Stack width: 64 in 64-bit mode, else by SS.B.
   Width stack_width() const;
   void push(Value value, Width width);
+  /// The value on top of the stack, which stays; release_stack() commits the pop.
+  Slot top_of_stack(Width width);
+  void release_stack(u32 size);
+  /// POP to memory addresses with RSP as it is after the pop.
+  void address_after_pop(u32 size);
+  /// RSP + delta at the stack width, in a temporary.
+  Slot stack_offset(i32 delta);
+  /// RIP of an offset from the code page's start, at the operand size, in a temporary.
+  Slot code_address(u64 offset);
 
  private:
-  friend struct LifterAddressing;
-  bool feature_missing(cpu::Feature feature) const;
   Slot gpr_operand_slot(const Operand& operand) const;
   Address combine(Slot offset, Segment segment, u32 size, Access access);
 

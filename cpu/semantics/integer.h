@@ -1,0 +1,415 @@
+// What the integer micro-ops compute: one template each, for T in u8, u16, u32, u64.
+//
+// Pure: no memory, no control flow out, no assertions. eval returns the value and, for ops with a
+// flag family, the second flag value (see cpu/flags.h). Ternary ops that set all flags get the six
+// flags before as c. Undefined flags have the values that AMD processors give.
+#pragma once
+
+#include "cpu/flags.h"
+
+namespace penumbra::cpu {
+
+template <class T>
+struct Result {
+  T value;
+  u64 source = 0;
+};
+
+template <class T>
+constexpr unsigned kBits = sizeof(T) * 8;
+
+/// Count of a shift or rotate as the CPU masks it (SDM 2, SAL/SAR/SHL/SHR).
+template <class T>
+constexpr unsigned masked_count(u64 count) {
+  return static_cast<unsigned>(count) & (sizeof(T) == 8 ? 63 : 31);
+}
+
+constexpr u32 carry_overflow(bool carry, bool overflow) {
+  return (carry ? Flag::kCf : 0) | (overflow ? Flag::kOf : 0);
+}
+
+struct NoFlags {
+  static constexpr bool kSetsFlags = false;
+  static constexpr FlagFamily kFamily = FlagFamily::Explicit;
+};
+template <FlagFamily F>
+struct SetsFlags {
+  static constexpr bool kSetsFlags = true;
+  static constexpr FlagFamily kFamily = F;
+};
+
+struct Not : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a) { return {static_cast<T>(~a)}; }
+};
+struct Neg : SetsFlags<FlagFamily::Sub> {
+  template <class T>
+  static constexpr Result<T> eval(T a) { return {static_cast<T>(-a), a}; }
+};
+struct ByteSwap : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a) {
+    if constexpr (sizeof(T) == 8) return {__builtin_bswap64(a)};
+    if constexpr (sizeof(T) == 4) return {__builtin_bswap32(a)};
+    if constexpr (sizeof(T) == 2) return {__builtin_bswap16(a)};
+    return {a};
+  }
+};
+
+struct Add : SetsFlags<FlagFamily::Add> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a + b), b}; }
+};
+struct Sub : SetsFlags<FlagFamily::Sub> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a - b), b}; }
+};
+struct And : SetsFlags<FlagFamily::Logic> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a & b)}; }
+};
+struct Or : SetsFlags<FlagFamily::Logic> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a | b)}; }
+};
+struct Xor : SetsFlags<FlagFamily::Logic> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a ^ b)}; }
+};
+struct AndNot : SetsFlags<FlagFamily::Logic> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(~a & b)}; }
+};
+
+/// INC and DEC keep CF: b is its value.
+template <bool kIncrement>
+struct Step : SetsFlags<FlagFamily::Bits> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T carry) {
+    T result = static_cast<T>(kIncrement ? a + 1 : a - 1);
+    T edge = static_cast<T>(T{1} << (kBits<T> - 1));
+    bool overflow = kIncrement ? result == edge : a == edge;
+    u32 auxiliary = static_cast<u32>(a ^ result) & Flag::kAf;
+    return {result, carry_overflow(carry & 1, overflow) | auxiliary};
+  }
+};
+using Inc = Step<true>;
+using Dec = Step<false>;
+
+struct AddCarry : SetsFlags<FlagFamily::Bits> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 carry) {
+    T result = static_cast<T>(a + b + (carry & 1));
+    bool out = (carry & 1) ? result <= a : result < a;
+    bool overflow = msb(static_cast<T>((a ^ result) & (b ^ result)));
+    return {result, carry_overflow(out, overflow) | (static_cast<u32>(a ^ b ^ result) & Flag::kAf)};
+  }
+};
+struct SubBorrow : SetsFlags<FlagFamily::Bits> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 carry) {
+    T result = static_cast<T>(a - b - (carry & 1));
+    bool out = (carry & 1) ? a <= b : a < b;
+    bool overflow = msb(static_cast<T>((a ^ b) & (a ^ result)));
+    return {result, carry_overflow(out, overflow) | (static_cast<u32>(a ^ b ^ result) & Flag::kAf)};
+  }
+};
+/// ADCX, ADOX: only the flag used as carry changes.
+template <u32 kFlag>
+struct AddWithFlag : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 flags) {
+    u64 carry = (flags & kFlag) != 0;
+    T result = static_cast<T>(a + b + carry);
+    bool out = carry ? result <= a : result < a;
+    return {result, (flags & ~u64{kFlag}) | (out ? kFlag : 0)};
+  }
+};
+using AddCarryFlag = AddWithFlag<Flag::kCf>;
+using AddOverflowFlag = AddWithFlag<Flag::kOf>;
+
+enum class ShiftKind : u8 { Left, Right, Arithmetic };
+
+/// Value and CF, OF of a shift by 1..31 (63); counts above the width shift everything out.
+template <ShiftKind K, class T>
+constexpr Result<T> shifted(T a, unsigned count) {
+  using S = std::make_signed_t<T>;
+  constexpr unsigned kWidth = kBits<T>;
+  if constexpr (K == ShiftKind::Left) {
+    T result = count < kWidth ? static_cast<T>(a << count) : T{0};
+    bool carry = count <= kWidth && ((a >> (kWidth - count)) & 1);
+    return {result, carry_overflow(carry, carry != msb(result))};
+  } else if constexpr (K == ShiftKind::Right) {
+    T result = count < kWidth ? static_cast<T>(a >> count) : T{0};
+    bool carry = count <= kWidth && ((a >> (count - 1)) & 1);
+    return {result, carry_overflow(carry, msb(static_cast<T>(result ^ (result << 1))))};
+  } else {
+    unsigned limited = count < kWidth ? count : kWidth - 1;
+    T result = static_cast<T>(static_cast<S>(a) >> limited);
+    bool carry = count < kWidth ? (static_cast<S>(a) >> (count - 1)) & 1 : msb(a);
+    return {result, carry_overflow(carry, false)};
+  }
+}
+
+/// Flags are set only where the count is known not to be zero.
+template <ShiftKind K>
+struct Shift : SetsFlags<FlagFamily::Bits> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) {
+    unsigned count = masked_count<T>(b);
+    return count == 0 ? Result<T>{a, 0} : shifted<K>(a, count);
+  }
+};
+using Shl = Shift<ShiftKind::Left>;
+using Shr = Shift<ShiftKind::Right>;
+using Sar = Shift<ShiftKind::Arithmetic>;
+
+/// By a variable count: flags stay where it is zero.
+template <ShiftKind K>
+struct ShiftByCount : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 flags) {
+    unsigned count = masked_count<T>(b);
+    if (count == 0) return {a, flags};
+    Result<T> shift = shifted<K>(a, count);
+    return {shift.value, sign_zero_parity(shift.value) | shift.source};
+  }
+};
+using ShlCount = ShiftByCount<ShiftKind::Left>;
+using ShrCount = ShiftByCount<ShiftKind::Right>;
+using SarCount = ShiftByCount<ShiftKind::Arithmetic>;
+
+struct Ror : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) {
+    unsigned count = masked_count<T>(b) % kBits<T>;
+    return {static_cast<T>((a >> count) | (a << ((kBits<T> - count) % kBits<T>)))};
+  }
+};
+
+constexpr u64 with_carry_overflow(u64 flags, bool carry, bool overflow) {
+  return (flags & ~u64{Flag::kCf | Flag::kOf}) | carry_overflow(carry, overflow);
+}
+
+template <bool kLeft>
+struct Rotate : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 flags) {
+    constexpr unsigned kWidth = kBits<T>;
+    unsigned masked = masked_count<T>(b);
+    if (masked == 0) return {a, flags};
+    unsigned count = kLeft ? masked % kWidth : (kWidth - masked % kWidth) % kWidth;
+    T result = static_cast<T>((a << count) | (a >> ((kWidth - count) % kWidth)));
+    bool carry = kLeft ? (result & 1) != 0 : msb(result);
+    bool overflow = kLeft ? carry != msb(result) : msb(static_cast<T>(result ^ (result << 1)));
+    return {result, with_carry_overflow(flags, carry, overflow)};
+  }
+};
+using RotateLeft = Rotate<true>;
+using RotateRight = Rotate<false>;
+
+/// RCL and RCR rotate width + 1 bits.
+template <bool kLeft>
+struct RotateThroughCarry : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 flags) {
+    constexpr unsigned kWidth = kBits<T>;
+    unsigned count = masked_count<T>(b) % (kWidth + 1);
+    if (count == 0) return {a, flags};
+    unsigned left = kLeft ? count : kWidth + 1 - count;
+    u128 value = a | (static_cast<u128>(flags & Flag::kCf) << kWidth);
+    u128 rotated = (value << left) | (value >> (kWidth + 1 - left));
+    T result = static_cast<T>(rotated);
+    bool carry = (rotated >> kWidth) & 1;
+    bool overflow = kLeft ? carry != msb(result) : msb(static_cast<T>(result ^ (result << 1)));
+    return {result, with_carry_overflow(flags, carry, overflow)};
+  }
+};
+using RotateCarryLeft = RotateThroughCarry<true>;
+using RotateCarryRight = RotateThroughCarry<false>;
+
+/// SHLD, SHRD. 16-bit operands with counts above 16 shift in the destination again, as AMD does.
+template <bool kLeft>
+struct DoubleShift : SetsFlags<FlagFamily::Bits> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 c) {
+    constexpr unsigned kWidth = kBits<T>;
+    unsigned count = masked_count<T>(c);
+    if (count == 0) return {a, 0};
+    if (count > kWidth) {
+      count -= kWidth;
+      T first = a;
+      a = b;
+      b = first;
+    }
+    T in = count == kWidth ? b
+           : kLeft         ? static_cast<T>((a << count) | (b >> (kWidth - count)))
+                           : static_cast<T>((a >> count) | (b << (kWidth - count)));
+    bool carry = kLeft ? (a >> (kWidth - count)) & 1 : (a >> (count - 1)) & 1;
+    bool overflow = kLeft ? carry != msb(in) : msb(static_cast<T>(in ^ (in << 1)));
+    return {in, carry_overflow(carry, overflow)};
+  }
+};
+using DoubleShiftLeft = DoubleShift<true>;
+using DoubleShiftRight = DoubleShift<false>;
+
+template <class T, bool kSigned>
+constexpr T high_half(T a, T b) {
+  if constexpr (kSigned) {
+    using S = std::make_signed_t<T>;
+    return static_cast<T>((static_cast<i128>(static_cast<S>(a)) * static_cast<S>(b)) >> kBits<T>);
+  } else {
+    return static_cast<T>((static_cast<u128>(a) * b) >> kBits<T>);
+  }
+}
+struct Mul : SetsFlags<FlagFamily::Bits> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) {
+    T low = static_cast<T>(static_cast<u64>(a) * b);
+    T sign = msb(low) ? static_cast<T>(~T{0}) : T{0};
+    bool overflow = high_half<T, true>(a, b) != sign;
+    return {low, carry_overflow(overflow, overflow)};
+  }
+};
+template <bool kSigned>
+struct MulHigh : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) { return {high_half<T, kSigned>(a, b)}; }
+};
+using MulHighUnsigned = MulHigh<false>;
+using MulHighSigned = MulHigh<true>;
+template <bool kSigned>
+struct MulFlags : SetsFlags<FlagFamily::Bits> {
+  template <class T>
+  static constexpr Result<T> eval(T low, T high) {
+    T expected = kSigned && msb(low) ? static_cast<T>(~T{0}) : T{0};
+    return {low, carry_overflow(high != expected, high != expected)};
+  }
+};
+using MulFlagsUnsigned = MulFlags<false>;
+using MulFlagsSigned = MulFlags<true>;
+
+struct BitMask : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T, T b) { return {static_cast<T>(T{1} << (b % kBits<T>))}; }
+};
+struct BitTestFlags : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 flags) {
+    bool carry = (a >> (b % kBits<T>)) & 1;
+    return {a, (flags & ~u64{Flag::kCf}) | (carry ? Flag::kCf : 0)};
+  }
+};
+
+template <class T>
+constexpr T trailing_zeros(T a) {
+  return a == 0 ? static_cast<T>(kBits<T>) : static_cast<T>(__builtin_ctzll(a));
+}
+template <class T>
+constexpr T leading_zeros(T a) {
+  return a == 0 ? static_cast<T>(kBits<T>)
+                : static_cast<T>(__builtin_clzll(a) - (64 - static_cast<int>(kBits<T>)));
+}
+template <bool kForward>
+struct BitScan : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T before, u64 flags) {
+    u64 rest = flags & ~u64{Flag::kZf};
+    if (a == 0) return {before, rest | Flag::kZf};
+    T found = kForward ? trailing_zeros(a) : static_cast<T>(kBits<T> - 1 - leading_zeros(a));
+    return {found, rest};
+  }
+};
+using BitScanForward = BitScan<true>;
+using BitScanReverse = BitScan<false>;
+
+template <bool kTrailing>
+struct CountZeros : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a) {
+    T count = kTrailing ? trailing_zeros(a) : leading_zeros(a);
+    return {count, u64{a == 0 ? Flag::kCf : 0} | (count == 0 ? Flag::kZf : 0)};
+  }
+};
+using Lzcnt = CountZeros<false>;
+using Tzcnt = CountZeros<true>;
+struct IsZero : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a) { return {static_cast<T>(a == 0)}; }
+};
+struct Popcnt : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a) {
+    return {static_cast<T>(__builtin_popcountll(a)), u64{a == 0 ? Flag::kZf : 0}};
+  }
+};
+
+template <class T>
+constexpr u64 sign_zero(T value) {
+  return sign_zero_parity(value) & ~u64{Flag::kPf};
+}
+struct Bextr : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) {
+    unsigned start = b & 0xff, length = (static_cast<u64>(b) >> 8) & 0xff;
+    T value = start < kBits<T> ? static_cast<T>(a >> start) : T{0};
+    if (length < kBits<T>) value &= static_cast<T>((T{1} << length) - 1);
+    return {value, u64{value == 0 ? Flag::kZf : 0}};
+  }
+};
+struct Blsi : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a) {
+    T value = static_cast<T>(a & -a);
+    return {value, sign_zero(value) | (a != 0 ? Flag::kCf : 0)};
+  }
+};
+struct Blsmsk : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a) {
+    T value = static_cast<T>(a ^ (a - 1));
+    return {value, sign_zero(value) | (a == 0 ? Flag::kCf : 0)};
+  }
+};
+struct Blsr : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a) {
+    T value = static_cast<T>(a & (a - 1));
+    return {value, sign_zero(value) | (a == 0 ? Flag::kCf : 0)};
+  }
+};
+struct Bzhi : SetsFlags<FlagFamily::Explicit> {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) {
+    unsigned index = b & 0xff;
+    T value = index < kBits<T> ? static_cast<T>(a & ((T{1} << index) - 1)) : a;
+    return {value, sign_zero(value) | (index >= kBits<T> ? Flag::kCf : 0)};
+  }
+};
+struct Pdep : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a, T mask) {
+    T value = 0;
+    for (T rest = mask; rest != 0; rest &= static_cast<T>(rest - 1), a >>= 1) {
+      if (a & 1) value |= static_cast<T>(rest & -rest);
+    }
+    return {value};
+  }
+};
+struct Pext : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a, T mask) {
+    T value = 0;
+    unsigned position = 0;
+    for (T rest = mask; rest != 0; rest &= static_cast<T>(rest - 1), ++position) {
+      if (a & rest & -rest) value |= static_cast<T>(T{1} << position);
+    }
+    return {value};
+  }
+};
+struct Select : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b, u64 condition) { return {(condition & 1) ? a : b}; }
+};
+
+}  // namespace penumbra::cpu

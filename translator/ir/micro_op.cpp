@@ -1,0 +1,82 @@
+#include "translator/ir/micro_op.h"
+
+#include "cpu/semantics/integer.h"
+
+namespace penumbra::translator {
+namespace {
+
+struct OpFacts {
+  const char* name;
+  Shape shape;
+};
+
+constexpr OpFacts kFacts[] = {
+#define PENUMBRA_OP(name, shape) {#name, Shape::shape},
+#include "translator/ir/ops.def"
+#undef PENUMBRA_OP
+#define PENUMBRA_VECTOR_OP(name, shape) {#name, Shape::shape},
+#include "cpu/semantics/vector_ops.def"
+#undef PENUMBRA_VECTOR_OP
+};
+
+// The flag family of an integer micro-op is a constant of its template.
+template <class Template>
+constexpr cpu::FlagFamily family() {
+  return Template::kFamily;
+}
+
+}  // namespace
+
+Shape shape_of(Op op) { return kFacts[static_cast<u16>(op)].shape; }
+const char* name_of(Op op) { return kFacts[static_cast<u16>(op)].name; }
+
+cpu::FlagFamily flag_family_of(Op op) {
+  switch (op) {
+#define PENUMBRA_FAMILY_Unary(name) case Op::name: return family<cpu::name>();
+#define PENUMBRA_FAMILY_Binary(name) case Op::name: return family<cpu::name>();
+#define PENUMBRA_FAMILY_Ternary(name) case Op::name: return family<cpu::name>();
+#define PENUMBRA_FAMILY_Move(name)
+#define PENUMBRA_FAMILY_Address(name)
+#define PENUMBRA_FAMILY_Widen(name)
+#define PENUMBRA_FAMILY_ReadFlags(name)
+#define PENUMBRA_FAMILY_WriteFlags(name)
+#define PENUMBRA_FAMILY_Memory(name)
+#define PENUMBRA_FAMILY_Segmented(name)
+#define PENUMBRA_FAMILY_Check(name)
+#define PENUMBRA_FAMILY_Control(name)
+#define PENUMBRA_OP(name, shape) PENUMBRA_FAMILY_##shape(name)
+#include "translator/ir/ops.def"
+#undef PENUMBRA_OP
+    case Op::BranchSub: return cpu::FlagFamily::Sub;
+    case Op::BranchAnd: return cpu::FlagFamily::Logic;
+    default: return cpu::FlagFamily::Explicit;
+  }
+}
+
+Effects effects_of(const MicroOp& op) {
+  Effects effects;
+  switch (shape_of(op.op)) {
+    case Shape::Memory:
+      effects.may_fault = true;
+      effects.writes_memory = op.op == Op::Store || op.op == Op::StoreVector;
+      break;
+    case Shape::Segmented:
+      effects.may_fault = true;
+      break;
+    case Shape::Check:
+      effects.may_fault = op.op != Op::BeginSse;
+      break;
+    case Shape::ReadFlags:
+      effects.reads_flags = true;
+      break;
+    case Shape::Control:
+      effects.leaves = true;
+      effects.may_fault = op.op == Op::Call || op.op == Op::Raise;
+      effects.reads_flags = op.op == Op::BranchFlags;
+      break;
+    default: break;
+  }
+  return effects;
+}
+
+}  // namespace penumbra::translator

@@ -1,0 +1,100 @@
+#include "translator/lift/integer.h"
+
+namespace penumbra::translator {
+namespace {
+
+/// op0 = op(op0, b, c) with flags. To memory, the store comes before the flags (commit order), so
+/// the flags are computed again from the same inputs; dead ones cost nothing.
+void apply(Lifter& l, Op op, Value b, Value c) {
+  bool ternary = shape_of(op) == Shape::Ternary;
+  Width width = l.operand(0).width();
+  Value a = l.read_for_write(0);
+  auto emit = [&](Slot d, bool flags) {
+    if (ternary) return l.ternary_into(d, op, width, a, b, c, flags);
+    l.binary_into(d, op, width, a, b, flags);
+  };
+  if (!l.operand(0).is_memory()) return emit(a.slot, true);
+  Slot result = l.temporary();
+  emit(result, false);
+  l.write_back(0, Value::in(result));
+  emit(kNoSlot, true);
+}
+
+}  // namespace
+
+void lift_alu(Lifter& l, u32 op) { apply(l, static_cast<Op>(op), l.read(1), {}); }
+
+void lift_compare(Lifter& l, u32 op) {
+  Value a = l.read(0);
+  l.binary_into(kNoSlot, static_cast<Op>(op), l.operand(0).width(), a, l.read(1), true);
+}
+
+void lift_alu_carry(Lifter& l, u32 op) {
+  Value b = l.read(1);
+  Slot carry = l.condition(Condition::B);
+  apply(l, static_cast<Op>(op), b, Value::in(carry));
+}
+
+void lift_step(Lifter& l, u32 op) {
+  apply(l, static_cast<Op>(op), Value::in(l.condition(Condition::B)), {});
+}
+
+void lift_unary(Lifter& l, u32 op) {
+  Op operation = static_cast<Op>(op);
+  Width width = l.operand(0).width();
+  bool flags = operation == Op::Neg;
+  Value a = l.read_for_write(0);
+  if (!l.operand(0).is_memory()) {
+    l.emit({.op = operation, .width = width, .sets_flags = flags, .d = a.slot, .a = a.slot});
+    return;
+  }
+  Slot result = l.unary(operation, width, a);
+  l.write_back(0, Value::in(result));
+  if (flags) l.emit({.op = operation, .width = width, .sets_flags = true, .a = a.slot});
+}
+
+void lift_mul(Lifter& l, u32 high_op) {
+  Op high = static_cast<Op>(high_op);
+  bool is_signed = high == Op::MulHighSigned;
+  Op flags = is_signed ? Op::MulFlagsSigned : Op::MulFlagsUnsigned;
+  Width width = l.operand(0).width();
+  Value factor = l.read(0);
+  if (width == Width::W8) {
+    Op extend = is_signed ? Op::SignExtend : Op::ZeroExtend;
+    Slot a = l.temporary(), b = l.temporary();
+    l.emit({.op = extend, .width = Width::W64, .from = Width::W8, .d = a, .a = gpr_slot(0)});
+    l.emit({.op = extend, .width = Width::W64, .from = Width::W8, .d = b, .a = factor.slot});
+    Slot product = l.binary(Op::Mul, Width::W64, Value::in(a), Value::in(b));
+    l.move(gpr_slot(0), Value::in(product), Width::W16);
+    Value high_byte = Value::in(static_cast<Slot>(product + 1));
+    return l.binary_into(kNoSlot, flags, width, Value::in(product), high_byte, true);
+  }
+  Value low_half = Value::in(l.binary(Op::Mul, width, Value::in(gpr_slot(0)), factor));
+  Value high_half = Value::in(l.binary(high, width, Value::in(gpr_slot(0)), factor));
+  l.move(gpr_slot(0), low_half, width);
+  l.move(gpr_slot(2), high_half, width);
+  l.binary_into(kNoSlot, flags, width, low_half, high_half, true);
+}
+
+void lift_imul(Lifter& l, u32) {
+  int count = l.operands().count;
+  if (count == 1) return lift_mul(l, static_cast<u32>(Op::MulHighSigned));
+  Value a = l.read(count - 2), b = l.read(count - 1);
+  l.binary_into(gpr_slot(l.operand(0).reg), Op::Mul, l.operand(0).width(), a, b, true);
+}
+
+void lift_mulx(Lifter& l, u32) {
+  Width width = l.operand(0).width();
+  Value factor = l.read(2), rdx = Value::in(gpr_slot(2));
+  Slot low = l.binary(Op::Mul, width, rdx, factor);
+  Slot high = l.binary(Op::MulHighUnsigned, width, rdx, factor);
+  l.write(1, Value::in(low));
+  l.write(0, Value::in(high));
+}
+
+void lift_add_with_flag(Lifter& l, u32 op) {
+  Value b = l.read(1);
+  apply(l, static_cast<Op>(op), b, Value::in(l.flags()));
+}
+
+}  // namespace penumbra::translator

@@ -1,0 +1,59 @@
+#include "translator/lift/integer.h"
+#include "translator/lift/shared_mnemonics.h"
+
+namespace penumbra::translator {
+
+void lift_jmp(Lifter& l, u32) {
+  if (const NamedCall* named = far_form_of_jmp(l.operands())) return l.call(*named);
+  if (l.operand(0).kind == OperandKind::Relative) return l.jump_relative(l.operands().immediate);
+  l.jump_to(l.read_slot(0));
+}
+
+void lift_call(Lifter& l, u32) {
+  if (const NamedCall* named = far_form_of_call(l.operands())) return l.call(*named);
+  bool relative = l.operand(0).kind == OperandKind::Relative;
+  Slot target = kNoSlot;
+  if (!relative) {
+    target = l.temporary();
+    l.move(target, Value::in(l.read_slot(0)), Width::W64);
+  }
+  l.push(Value::in(l.code_address(l.next_offset())), l.width());
+  if (relative) return l.jump_relative(l.operands().immediate);
+  l.jump_to(target);
+}
+
+void lift_ret(Lifter& l, u32) {
+  if (const NamedCall* named = far_form_of_ret(l.operands())) return l.call(*named);
+  Slot target = l.top_of_stack(l.width());
+  u64 parameters = l.operands().count > 0 ? l.operands().immediate & 0xffff : 0;
+  l.release_stack(bytes(l.width()) + static_cast<u32>(parameters));
+  l.jump_to(target);
+}
+
+void lift_jcc(Lifter& l, u32 condition) {
+  l.branch({.op = Op::BranchFlags, .condition = static_cast<Condition>(condition)},
+           l.operands().immediate);
+}
+
+void lift_jcxz(Lifter& l, u32 width) {
+  Slot zero = l.unary(Op::IsZero, static_cast<Width>(width), Value::in(gpr_slot(1)));
+  l.branch({.op = Op::BranchNonzero, .a = zero}, l.operands().immediate);
+}
+
+void lift_loop(Lifter& l, u32 kind) {
+  Width width = l.operands().address_width;
+  Slot count = l.binary(Op::Sub, width, Value::in(gpr_slot(1)), Value::of(1));
+  Slot ended = l.unary(Op::IsZero, width, Value::in(count));
+  Slot again = l.binary(Op::Xor, Width::W8, Value::in(ended), Value::of(1));
+  if (static_cast<LoopKind>(kind) != LoopKind::Always) {
+    bool zero = static_cast<LoopKind>(kind) == LoopKind::WhileZero;
+    Slot holds = l.condition(zero ? Condition::Z : Condition::Nz);
+    again = l.binary(Op::And, Width::W8, Value::in(again), Value::in(holds));
+  }
+  l.move(gpr_slot(1), Value::in(count), width);
+  l.branch({.op = Op::BranchNonzero, .a = again}, l.operands().immediate);
+}
+
+void lift_nop(Lifter&, u32) {}
+
+}  // namespace penumbra::translator

@@ -1,0 +1,61 @@
+#include "translator/lift/integer.h"
+#include "translator/lift/shared_mnemonics.h"
+
+namespace penumbra::translator {
+
+void lift_push(Lifter& l, u32) {
+  if (const NamedCall* named = system_form_of_push(l.operands())) return l.call(*named);
+  l.push(l.read(0), l.width());
+}
+
+void lift_pop(Lifter& l, u32) {
+  if (const NamedCall* named = system_form_of_pop(l.operands())) return l.call(*named);
+  Slot value = l.top_of_stack(l.width());
+  if (l.operand(0).is_memory()) {
+    l.address_after_pop(bytes(l.width()));
+    l.write(0, Value::in(value));
+    return l.release_stack(bytes(l.width()));
+  }
+  l.release_stack(bytes(l.width()));
+  l.write(0, Value::in(value));
+}
+
+void lift_pusha(Lifter& l, u32 argument) {
+  Width width = static_cast<Width>(argument);
+  i32 size = static_cast<i32>(bytes(width));
+  for (u8 i = 0; i < 8; ++i) {
+    Slot where = l.stack_offset(-size * (i + 1));
+    Address address = l.segment_address(Segment::Ss, where, bytes(width), Access::Write);
+    l.store(address, Value::in(gpr_slot(i)), width);
+  }
+  l.move(gpr_slot(4), Value::in(l.stack_offset(-size * 8)), l.stack_width());
+}
+
+void lift_popa(Lifter& l, u32 argument) {
+  Width width = static_cast<Width>(argument);
+  i32 size = static_cast<i32>(bytes(width));
+  Slot values[8] = {};
+  for (u8 i = 0; i < 8; ++i) {
+    if (i == 4) continue;
+    Slot where = l.stack_offset(size * (7 - i));
+    values[i] = l.load(l.segment_address(Segment::Ss, where, bytes(width), Access::Read), width);
+  }
+  l.release_stack(bytes(width) * 8);
+  for (u8 i = 0; i < 8; ++i) {
+    if (i != 4) l.move(gpr_slot(i), Value::in(values[i]), width);
+  }
+}
+
+void lift_leave(Lifter& l, u32) {
+  Width stack = l.stack_width(), width = l.width();
+  Slot frame = l.temporary(), above = l.temporary();
+  l.emit({.op = Op::ZeroExtend, .from = stack, .d = frame, .a = gpr_slot(5)});
+  Address address = l.segment_address(Segment::Ss, frame, bytes(width), Access::Read);
+  Slot saved = l.load(address, width);
+  l.emit({.op = Op::Lea, .width = stack, .d = above, .a = frame, .b = kZeroSlot,
+          .displacement = static_cast<i32>(bytes(width))});
+  l.move(gpr_slot(4), Value::in(above), stack);
+  l.move(gpr_slot(5), Value::in(saved), width);
+}
+
+}  // namespace penumbra::translator

@@ -1,0 +1,11 @@
+#include "translator/opt/passes.h"
+
+namespace penumbra::translator {
+
+void optimize(Block& block) {
+  remove_dead_code(block);
+  fuse_compare_branch(block);
+  annotate_flags(block);
+}
+
+}  // namespace penumbra::translator

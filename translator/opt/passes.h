@@ -1,0 +1,21 @@
+// The passes over a block, in the order in which optimize() runs them.
+#pragma once
+
+#include "translator/ir/block.h"
+
+namespace penumbra::translator {
+
+/// Removes flag definitions that are overwritten before anything can see them, and micro-ops whose
+/// temporaries nobody reads. A definition goes only if nothing that can fault or leave lies between
+/// it and the next one; else the two values stay (design 2.2).
+void remove_dead_code(Block& block);
+
+/// Fills in MicroOp::flags_before: the kind of the last flag operation where it is static.
+void annotate_flags(Block& block);
+
+/// A compare or test followed by the branch on it becomes one micro-op.
+void fuse_compare_branch(Block& block);
+
+void optimize(Block& block);
+
+}  // namespace penumbra::translator

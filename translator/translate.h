@@ -1,0 +1,25 @@
+// Guest bytes -> optimised block: decode, lift, optimise. The translator's table of contents.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "cpu/model.h"
+#include "translator/ir/block.h"
+
+namespace penumbra::translator {
+
+struct CodeView {
+  std::span<const u8> page;  ///< the 4,096 bytes of the code page
+  u16 start = 0;             ///< offset of the first instruction
+  /// Bytes of the following page, for an instruction that crosses; empty until asked for.
+  std::span<const u8> next_page;
+};
+
+/// Translates from `code.start` up to a control transfer, the page's end or `most` instructions.
+/// Nothing when the first instruction crosses into next_page and that is empty: the caller fetches
+/// that page (which may fault) and calls again.
+std::optional<Block> translate(const CodeView& code, CodeMode mode, const cpu::CpuModel& model,
+                               u32 most);
+
+}  // namespace penumbra::translator
