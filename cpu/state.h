@@ -125,7 +125,13 @@ struct CpuState {
 
   // -- engine ------------------------------------------------------------------------------------
   void* table = nullptr;         ///< the current view of the shadow page table
-  i64 instructions_left = 0;     ///< of this slice; < 0 never at an instruction boundary
+  void* engine = nullptr;        ///< the engine that runs this state
+  i64 instructions_left = 0;     ///< of this slice; current outside of blocks
+  /// Blocks are entered while instructions_left stays at or above this: 0, or the largest value
+  /// when somebody asked the CPU to stop soon (written atomically).
+  i64 stop_below = 0;
+  u64 code_segment_base = 0;     ///< CS.base where it counts (not in 64-bit mode)
+  u64 repeat_bytes = 0;          ///< bytes of REP instructions not yet charged as an instruction
   u64 retired = 0;               ///< instructions retired up to the current slice's start
 
   // -- system state ------------------------------------------------------------------------------
@@ -167,7 +173,7 @@ struct CpuState {
             mxcsr, segment, vector, x87, retired, ldtr, tr, gdtr, idtr, cr0, cr2, cr3, cr4, cr8, dr,
             dr6, dr7, efer, xcr0, star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, sysenter_cs,
             sysenter_esp, sysenter_eip, tsc_offset, tsc_adjust, nmi_blocked, nmi_pending,
-            pending_debug, msr);
+            pending_debug, msr, repeat_bytes);
   }
 };
 
