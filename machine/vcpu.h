@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -81,6 +82,12 @@ class Vcpu {
   /// Called before every instruction with its RIP when tracing; nullptr stops it.
   using TraceFunction = void (*)(void* user, const cpu::CpuState& state);
   void set_trace(TraceFunction function, void* user);
+  /// Asked before an exception of an instruction is delivered (faults, and the #BP, #OF and #DB of
+  /// INT3, INTO, INT1 and single-stepping), with the state as delivery would find it: RIP at the
+  /// instruction for faults, behind it for traps. True: it is not delivered and run() returns
+  /// Debug; the next run() goes on at RIP. An empty function stops asking.
+  using ExceptionHook = std::function<bool(const Fault&)>;
+  void set_exception_hook(ExceptionHook hook);
 
   /// Architectural state and the unfinished external access. Blocks and tables are rebuilt.
   void serialize(Archive& archive);
