@@ -23,4 +23,5 @@ run_tests() {  # FOLDER [CTEST ARGUMENTS...]
 
 run_tests "$build"
 run_tests "$top/build-sanitize"
+"$top/scripts/ledger.py" || true
 "$top/scripts/count_tests.py" "${results[@]}"
