@@ -1,5 +1,7 @@
 #include "machine/input_gate.h"
 
+#include "common/log.h"
+
 namespace penumbra::machine {
 
 u64 InputGate::deliver(InputKind kind, u8 channel, u64 value) {
@@ -26,23 +28,25 @@ void InputGate::offer_serial(u8 channel, u8 byte) {
   if (replay_ == nullptr) waiting_.push_back(static_cast<u16>(channel << 8 | byte));
 }
 
-bool InputGate::serial_waits() const {
-  if (replay_ == nullptr) return !waiting_.empty();
-  return replay_holds(InputKind::Serial) && replay_->peek()->at <= position_();
+std::optional<u8> InputGate::serial_channel() const {
+  if (replay_ == nullptr) {
+    if (waiting_.empty()) return std::nullopt;
+    return static_cast<u8>(waiting_.front() >> 8);
+  }
+  if (!replay_holds(InputKind::Serial) || replay_->peek()->at > position_()) return std::nullopt;
+  return replay_->peek()->channel;
 }
 
-std::optional<InputGate::SerialInput> InputGate::next_serial() {
-  if (!serial_waits()) return std::nullopt;
-  SerialInput next;
+u8 InputGate::take_serial() {
+  PENUMBRA_ASSERT(serial_channel().has_value());
   if (replay_ != nullptr) {
-    next = {replay_->peek()->channel, static_cast<u8>(replay_->peek()->value)};
+    Input input = *replay_->peek();
     replay_->take();
-  } else {
-    next = {static_cast<u8>(waiting_.front() >> 8), static_cast<u8>(waiting_.front())};
-    waiting_.pop_front();
+    return static_cast<u8>(deliver(InputKind::Serial, input.channel, input.value));
   }
-  deliver(InputKind::Serial, next.channel, next.byte);
-  return next;
+  u16 front = waiting_.front();
+  waiting_.pop_front();
+  return static_cast<u8>(deliver(InputKind::Serial, static_cast<u8>(front >> 8), front & 0xff));
 }
 
 std::optional<u64> InputGate::next_position() const {

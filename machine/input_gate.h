@@ -16,7 +16,7 @@
 
 namespace penumbra::machine {
 
-enum class InputKind : u8 { Time, Entropy, WallClock, Serial };
+enum class InputKind : u8 { Time, Entropy, Serial };
 
 struct Input {
   InputKind kind = InputKind::Time;
@@ -84,14 +84,11 @@ class InputGate {
 
   /// A character from outside for serial port `channel`. Ignored while replaying.
   void offer_serial(u8 channel, u8 byte);
-  /// The next character to deliver now, if any.
-  struct SerialInput {
-    u8 channel;
-    u8 byte;
-  };
-  std::optional<SerialInput> next_serial();
-  /// Whether next_serial() would answer.
-  bool serial_waits() const;
+  /// The serial port for which a character is to be delivered now, if any; then take it.
+  std::optional<u8> serial_channel() const;
+  u8 take_serial();
+  /// Characters that wait for the guest to read; a source may hold back while there are many.
+  size_t serial_waiting() const { return waiting_.size(); }
   /// Replaying: the instruction count at which the next serial input is due; run no further.
   std::optional<u64> next_position() const;
 
