@@ -1,0 +1,123 @@
+// Moves between vector registers, memory and general registers.
+#include "cpu/integer/strings.h"
+#include "translator/lift/vector_forms.h"
+
+namespace penumbra::translator {
+namespace {
+
+bool is_xmm(const Lifter& l, int i) { return l.operand(i).kind == OperandKind::Xmm; }
+
+/// The string form has hidden memory operands only.
+bool is_string_form(const Lifter& l) { return !is_xmm(l, 0) && !is_xmm(l, 1); }
+
+bool sse2_usable(Lifter& l) {
+  if (l.model().has(cpu::Feature::Sse2)) return sse_usable(l);
+  l.raise(Vector::Ud);
+  return false;
+}
+
+void lift_movd_to_xmm(Lifter& l) {
+  Slot d = vector_register(l, 0);
+  const Operand& source = l.operand(1);
+  if (source.is_gpr()) {
+    l.emit({.op = Op::MoveFromInteger, .width = source.width(), .d = d, .a = d,
+            .b = gpr_slot(source.reg)});
+  } else if (source.is_memory()) {
+    emit_unary(l, Op::VectorMove, d, vector_source(l, 1));
+  } else {
+    emit_unary(l, Op::Movq, d, vector_register(l, 1));
+  }
+}
+
+void lift_movd_from_xmm(Lifter& l) {
+  const Operand& to = l.operand(0);
+  Slot source = vector_register(l, 1);
+  if (to.is_memory()) return l.store_vector(0, source, to.size, false);
+  l.emit({.op = Op::MoveToInteger, .width = to.width(), .d = gpr_slot(to.reg), .a = source});
+}
+
+}  // namespace
+
+void lift_vector_move(Lifter& l, u32 alignment) {
+  if (!sse_usable(l)) return;
+  bool aligned = static_cast<Alignment>(alignment) == Alignment::Natural;
+  if (l.operand(0).is_memory())
+    return l.store_vector(0, vector_register(l, 1), l.operand(0).size, aligned);
+  Slot source = is_xmm(l, 1) ? vector_register(l, 1) : l.read_vector(1, 16, aligned);
+  emit_unary(l, Op::VectorMove, vector_register(l, 0), source);
+}
+
+void lift_vector_merge(Lifter& l, u32 op) {
+  if (!sse_usable(l)) return;
+  if (l.operand(0).is_memory())
+    return l.store_vector(0, vector_register(l, 1), l.operand(0).size, false);
+  Slot d = vector_register(l, 0), source = vector_source(l, 1);
+  if (l.operand(1).is_memory()) return emit_unary(l, Op::VectorMove, d, source);
+  emit_binary(l, static_cast<Op>(op), d, d, source);
+}
+
+void lift_movsd(Lifter& l, u32) {
+  if (is_string_form(l)) return l.call({"movs_string", cpu::ops::movs_string, NoEffects});
+  if (l.model().has(cpu::Feature::Sse2)) return lift_vector_merge(l, static_cast<u32>(Op::Movsd));
+  l.raise(Vector::Ud);
+}
+
+void lift_cmpsd(Lifter& l, u32) {
+  if (is_string_form(l)) return l.call({"cmps_string", cpu::ops::cmps_string, WritesFlags});
+  if (l.model().has(cpu::Feature::Sse2))
+    return lift_float_compare(l, static_cast<u32>(Op::Cmpeqsd));
+  l.raise(Vector::Ud);
+}
+
+void lift_movd(Lifter& l, u32) {
+  if (is_xmm(l, 0) || is_xmm(l, 1)) {
+    if (!sse2_usable(l)) return;
+    return is_xmm(l, 0) ? lift_movd_to_xmm(l) : lift_movd_from_xmm(l);
+  }
+  if (!mmx_usable(l)) return;
+  if (is_mmx(l, 0)) {
+    l.move(l.mmx(0), l.read(1), l.operand(1).width());
+    return finish_mmx(l, 0);
+  }
+  l.write(0, Value::in(l.mmx(1)));
+  enter_mmx(l);
+}
+
+void lift_move_low(Lifter& l, u32) {
+  if (!sse_usable(l)) return;
+  if (l.operand(0).is_memory()) return l.store_vector(0, vector_register(l, 1), 8, false);
+  Slot d = vector_register(l, 0);
+  if (is_xmm(l, 1)) return emit_binary(l, Op::Punpckhqdq, d, vector_register(l, 1), d);
+  emit_binary(l, Op::Movsd, d, d, l.read_vector(1, 8, false));
+}
+
+void lift_move_high(Lifter& l, u32) {
+  if (!sse_usable(l)) return;
+  if (l.operand(0).is_memory()) {
+    Slot high = l.vector_temporary();
+    emit_unary(l, Op::Psrldq, high, vector_register(l, 1), 8);
+    return l.store_vector(0, high, 8, false);
+  }
+  Slot d = vector_register(l, 0);
+  emit_binary(l, Op::Punpcklqdq, d, d, l.read_vector(1, 8, false));
+}
+
+void lift_movntq(Lifter& l, u32) {
+  if (!mmx_usable(l)) return;
+  l.write(0, Value::in(l.mmx(1)));
+  enter_mmx(l);
+}
+
+void lift_movdq2q(Lifter& l, u32) {
+  if (!sse_and_mmx_usable(l)) return;
+  l.move(l.mmx(0), Value::in(vector_register(l, 1)), Width::W64);
+  finish_mmx(l, 0);
+}
+
+void lift_movq2dq(Lifter& l, u32) {
+  if (!sse_and_mmx_usable(l)) return;
+  emit_unary(l, Op::Movq, vector_register(l, 0), l.mmx(1));
+  enter_mmx(l);
+}
+
+}  // namespace penumbra::translator
