@@ -3,7 +3,7 @@
 // One compare covers presence, page crossing and canonical form: the page of the access's last byte
 // must equal the tag found at the index of its first byte. A zero-filled table is empty: tag 0 is
 // page 0, whose index is 0, and init() marks the entries at the indices of page 0 and of the last
-// page (an access that wraps) as absent. kAbsent never equals a page.
+// page (an access that wraps) as absent. Two adjacent pages never share an index. kAbsent never equals a page.
 #pragma once
 
 #include "common/types.h"
@@ -22,6 +22,12 @@ struct ShadowTable {
   static constexpr u64 kEntries = 1ull << kIndexBits;
 
   ShadowEntry entries[kEntries];
+
+  /// Makes a zero-filled table empty.
+  void init() {
+    for (u64 page : {0ull, ~0ull})
+      entry(page) = {kAbsent, kAbsent, kAbsent, 0};
+  }
 
   /// Hashed so that streams a power of two apart do not collide; index(0) == 0.
   static constexpr u64 index(u64 linear) {

@@ -1,0 +1,160 @@
+// What an AddressSpace holds: the RAM file, the map from physical pages to it, facts per page.
+//
+// Facts belong to pages of the RAM file, not to physical pages, so that a store through one alias
+// (a second slot, A20 wrapping) meets the facts that were established through another.
+// Invariant: a page whose facts are not plain() is absent for writing in every fast view, so each
+// store to it comes to store() or note_store().
+#pragma once
+
+#include <vector>
+
+#include "common/log.h"
+#include "mmu/address_space.h"
+#include "mmu/mapped_array.h"
+
+namespace penumbra::mmu {
+
+/// Page number in the RAM file.
+using RamPage = u32;
+constexpr RamPage kNoPage = ~0u;
+constexpr unsigned kPhysicalBits = 40;
+
+struct PageFacts {
+  u64 code_lines;   ///< bit n: bytes [64 n, 64 n + 64) were translated
+  u32 table_users;  ///< number of Mmus whose shadow tables depend on the page as a page table
+  bool clean;       ///< the dirty log runs and has not seen a store yet
+
+  bool plain() const { return !code_lines && !table_users && !clean; }
+};
+
+/// Bits of the 64-byte lines that [offset, offset + size) of a page touches; size > 0.
+constexpr u64 line_mask(u32 offset, u32 size) {
+  u32 first = offset / 64, last = (offset + size - 1) / 64;
+  return (~0ull << first) & (~0ull >> (63 - last));
+}
+
+/// Copies of the usual sizes are single host accesses, as the guest's would be.
+inline void copy_bytes(void* to, const void* from, u32 size) {
+  switch (size) {
+    case 1:
+      std::memcpy(to, from, 1);
+      break;
+    case 2:
+      std::memcpy(to, from, 2);
+      break;
+    case 4:
+      std::memcpy(to, from, 4);
+      break;
+    case 8:
+      std::memcpy(to, from, 8);
+      break;
+    default:
+      std::memcpy(to, from, size);
+  }
+}
+
+/// The shadow tables of one vCPU, as the memory that they depend on sees them.
+class ShadowListener {
+ public:
+  virtual ~ShadowListener() = default;
+  /// The page is no longer plain: take it out of the fast views for writing.
+  virtual void drop_writers(RamPage page) = 0;
+  /// Bytes [offset, offset + size) of a page table changed; `old` is the whole previous content of
+  /// the 8-byte units that they touch.
+  virtual void table_written(RamPage page, u32 offset, u32 size, const u8* old) = 0;
+  /// Physical addresses mean something else now.
+  virtual void drop_everything() = 0;
+};
+
+/// What answers at a physical address. host points at the byte itself; nullptr: MMIO or a hole.
+struct Location {
+  u8* host = nullptr;
+  RamPage page = kNoPage;
+  bool rom = false;
+};
+
+class PhysicalMemory {
+ public:
+  PhysicalMemory() = default;
+  ~PhysicalMemory();
+  PhysicalMemory(const PhysicalMemory&) = delete;
+
+  /// One line for the user when the host refuses the memory.
+  std::expected<void, std::string> allocate(u64 ram_bytes);
+
+  u8* ram() const { return ram_; }
+  u64 ram_bytes() const { return ram_bytes_; }
+  u64 ram_pages() const { return ram_bytes_ / kPageSize; }
+  u8* page_host(RamPage page) const { return ram_ + u64{page} * kPageSize; }
+  const PageFacts& facts(RamPage page) const { return facts_[page]; }
+
+  /// The address with A20 applied: what the bus sees.
+  u64 bus_address(u64 physical) const { return physical & a20_mask_; }
+  Location locate(u64 physical) const {
+    physical = bus_address(physical);
+    if (physical >> kPhysicalBits) [[unlikely]]
+      return {};
+    u32 mapping = map_[physical / kPageSize];
+    if (!mapping) return {};
+    RamPage page = (mapping & ~kRomMapping) - 1;
+    return {page_host(page) + (physical & kPageMask), page, (mapping & kRomMapping) != 0};
+  }
+
+  void map(u64 physical, u64 size, u64 offset, AddressSpace::SlotKind kind);
+  void unmap(u64 physical, u64 size);
+  void set_a20(bool enabled);
+  bool a20() const { return a20_mask_ == ~0ull; }
+  /// RAM changed behind the back of all tracking: forgets what was derived from it.
+  void ram_replaced();
+
+  /// A store to RAM with all its consequences; does not cross the page.
+  void store(RamPage page, u32 offset, const void* in, u32 size);
+  /// Consequences of a store that was performed and changed no translation (A and D bits).
+  void note_store(RamPage page, u32 offset, u32 size);
+
+  void mark_code(u64 physical, u64 size);
+  void clear_code(u64 physical);
+  void set_code_observer(CodeObserver* observer) { observer_ = observer; }
+
+  void start_dirty_log();
+  void stop_dirty_log();
+  std::vector<u64> collect_dirty();
+  /// The page is about to be written through a fast view.
+  void mark_dirty(RamPage page);
+
+  void add_listener(ShadowListener* listener) { listeners_.push_back(listener); }
+  void remove_listener(ShadowListener* listener) { std::erase(listeners_, listener); }
+  void add_table_user(RamPage page);
+  void remove_table_user(RamPage page) { --facts_[page].table_users; }
+
+ private:
+  static constexpr u32 kRomMapping = 1u << 31;
+  struct Slot {
+    u64 physical, size, offset;
+  };
+
+  void store_to_table(RamPage page, u32 offset, const void* in, u32 size);
+  void notify_code(RamPage page, u32 offset, u32 size);
+  size_t aliases(RamPage page) const;
+  void forget_slots(u64 physical, u64 size);
+  void notify_remapped(u64 physical, u64 size);
+  void protect(RamPage page);
+  void drop_everything();
+  void set_clean(RamPage page);
+
+  u8* ram_ = nullptr;
+  u64 ram_bytes_ = 0;
+  u64 a20_mask_ = ~0ull;
+  MappedArray<u32> map_;  ///< by physical page: 0 or RAM page + 1, with kRomMapping
+  MappedArray<PageFacts> facts_;
+  std::vector<Slot> slots_;  ///< what map_ says, by ranges; for finding the aliases of a RAM page
+  std::vector<ShadowListener*> listeners_;
+  CodeObserver* observer_ = nullptr;
+  bool dirty_log_ = false;
+};
+
+struct AddressSpace::Impl {
+  PhysicalMemory memory;
+};
+
+}  // namespace penumbra::mmu

@@ -1,0 +1,94 @@
+#include "mmu/shadow_cache.h"
+
+namespace penumbra::mmu {
+
+ShadowCache::ShadowCache(PhysicalMemory& memory, Mmu::Counters& counters)
+    : memory_(memory), counters_(counters), views_(memory.ram_pages()), uses_(memory) {
+  for (u16 id = 0; id < kMostSpaces; ++id) spaces_.emplace_back(views_, uses_, id);
+  memory_.add_listener(this);
+}
+
+ShadowCache::~ShadowCache() { memory_.remove_listener(this); }
+
+ShadowSpace& ShadowCache::space(const Root& root, const PagingMode& mode) {
+  u64 key = mode.key();
+  for (ShadowSpace& space : spaces_)
+    if (space.matches(root, key)) {
+      space.last_used = ++clock_;
+      return space;
+    }
+  ShadowSpace& space = least_recent(nullptr);
+  if (space.used()) retire(space);
+  space.adopt(root, mode);
+  space.last_used = ++clock_;
+  ++counters_.tables;
+  return space;
+}
+
+ShadowSpace& ShadowCache::least_recent(const ShadowSpace* except) {
+  ShadowSpace* oldest = nullptr;
+  for (ShadowSpace& space : spaces_) {
+    if (&space == except || (except && !space.has_views())) continue;
+    if (!oldest || space.last_used < oldest->last_used) oldest = &space;
+  }
+  return *oldest;
+}
+
+void ShadowCache::retire(ShadowSpace& space) {
+  space.retire();
+  space.last_used = 0;
+  ++counters_.evictions;
+}
+
+ShadowTable& ShadowCache::view(ShadowSpace& space, ViewKind kind) {
+  if (space.view(kind) == ViewPool::kNone) {
+    if (views_.exhausted()) retire(least_recent(&space));
+    space.set_view(kind, views_.take());
+  }
+  return views_.table(space.view(kind));
+}
+
+void ShadowCache::drop_everything() {
+  ++counters_.flushes;
+  for (ShadowSpace& space : spaces_) space.clear();
+}
+
+// -- stores to page tables -----------------------------------------------------------------------
+
+void ShadowCache::table_written(RamPage page, u32 offset, u32 size, const u8* old) {
+  ++counters_.table_writes;
+  written_ = uses_.of(page);  // drops change the list
+  for (const TableUses::Use& use : written_) entries_written(use, page, offset, size, old);
+}
+
+void ShadowCache::entries_written(const TableUses::Use& use, RamPage page, u32 offset, u32 size,
+                                  const u8* old) {
+  ShadowSpace& space = spaces_[use.space];
+  const PagingMode& mode = space.mode();
+  const u8* now = memory_.page_host(page);
+  unsigned shift = mode.shift(use.level);
+  u32 old_start = offset & ~7u;
+  for (u32 at = offset & ~(u32{use.entry_bytes} - 1); at < offset + size; at += use.entry_bytes) {
+    u64 before = 0, after = 0;
+    std::memcpy(&before, old + (at - old_start), use.entry_bytes);
+    std::memcpy(&after, now + at, use.entry_bytes);
+    if (!must_drop(mode, use.level, before, after)) continue;
+    u64 linear = use.base + (u64{at / use.entry_bytes} << shift);
+    use.level == 1 ? space.drop_page(linear) : space.drop_range(linear, 1ull << shift);
+  }
+}
+
+bool ShadowCache::must_drop(const PagingMode& mode, unsigned level, u64 old, u64 now) {
+  // SDM 3A 4.10.2.3: entries that are not present are never cached.
+  if (!(old & Entry::kPresent)) return false;
+  u64 changed = old ^ now, gained = changed & now;
+  u64 harmless = Entry::kWriteThrough | Entry::kCacheDisable | Entry::kGlobal;
+  harmless |= Bits<11, 9>::kMask | (gained & Entry::kAccessed);
+  if (mode.kind == PagingKind::Long) harmless |= Bits<58, 52>::kMask;
+  // Leaf entries are read again at each fill: what allows more may wait until then.
+  harmless |=
+      mode.is_leaf(level, old) ? gained & (Entry::kWritable | Entry::kDirty) : Entry::kDirty;
+  return (changed & ~harmless) != 0;
+}
+
+}  // namespace penumbra::mmu

@@ -1,0 +1,50 @@
+// All shadow page tables of one vCPU: one per (root, paging mode), least recently used ones go.
+//
+// Keeps them true: hears of every store to a page-table page and drops exactly the translations
+// that came through the changed entries (see must_drop() for changes that cannot matter). A table
+// is therefore never stale, which the manual permits: the processor may drop a TLB entry at any
+// time (SDM 3A 4.10.4), so a TLB that always agrees with memory is one of those it describes.
+// Hence MOV to CR3, INVLPG and INVPCID have nothing to flush, PCIDs and global pages need no tags,
+// and an address space that the guest returns to is as warm as it was left.
+#pragma once
+
+#include "mmu/mmu.h"
+#include "mmu/shadow_space.h"
+
+namespace penumbra::mmu {
+
+class ShadowCache final : public ShadowListener {
+ public:
+  static constexpr unsigned kMostSpaces = 64;
+
+  ShadowCache(PhysicalMemory& memory, Mmu::Counters& counters);
+  ~ShadowCache() override;
+
+  /// The space of a root and mode, perhaps in place of the least recently used one.
+  ShadowSpace& space(const Root& root, const PagingMode& mode);
+  /// A view of it; may take the views of spaces that were used less recently, never of `space`.
+  ShadowTable& view(ShadowSpace& space, ViewKind kind);
+
+  void drop_writers(RamPage page) override { views_.drop_writers(page); }
+  void table_written(RamPage page, u32 offset, u32 size, const u8* old) override;
+  void drop_everything() override;
+
+  /// Whether changing a present or absent entry from `old` to `now` can make a shadow entry wrong.
+  static bool must_drop(const PagingMode& mode, unsigned level, u64 old, u64 now);
+
+ private:
+  ShadowSpace& least_recent(const ShadowSpace* except);
+  void entries_written(const TableUses::Use& use, RamPage page, u32 offset, u32 size,
+                       const u8* old);
+  void retire(ShadowSpace& space);
+
+  PhysicalMemory& memory_;
+  Mmu::Counters& counters_;
+  ViewPool views_;
+  TableUses uses_;
+  std::vector<ShadowSpace> spaces_;
+  std::vector<TableUses::Use> written_;  ///< scratch of table_written
+  u64 clock_ = 0;
+};
+
+}  // namespace penumbra::mmu

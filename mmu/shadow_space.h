@@ -1,0 +1,91 @@
+// The shadow page table of one guest address space: its views and what they depend on.
+//
+// Linear memory is kept by regions of 2 MiB. A region remembers which of its pages may be in a view
+// (`filled`) and, once a walk succeeded, the path of page-table pages that leads to it: the rights
+// of the upper levels and where its leaf entries are. The path is a paging-structure cache, valid
+// because every page on it is write-tracked (TableUses) and all its accessed bits are set; a change
+// of an upper entry forgets the regions below it.
+#pragma once
+
+#include <vector>
+
+#include "mmu/shadow_view.h"
+#include "mmu/table_uses.h"
+#include "mmu/walker.h"
+
+namespace penumbra::mmu {
+
+class ShadowSpace {
+ public:
+  static constexpr unsigned kRegionShift = 21;
+  static constexpr u64 kRegionSize = 1ull << kRegionShift;
+  static constexpr size_t kMostRegions = 4096;
+
+  struct Region {
+    u64 base = 0;
+    u64 filled[8] = {};
+    bool has_path = false;  ///< without it nothing is filled
+    u8 levels = 0;          ///< table pages on the path, root first; 0 with paging off
+    std::array<RamPage, kMostLevels> tables{};
+    Rights upper;     ///< before the leaf entry
+    TableEntry leaf;  ///< of a page table: any entry; of a large page: its own
+  };
+
+  ShadowSpace(ViewPool& views, TableUses& uses, u16 id) : views_(views), uses_(uses), id_(id) {
+    view_.fill(ViewPool::kNone);
+  }
+
+  /// Makes an empty space belong to a root and a mode.
+  void adopt(const Root& root, const PagingMode& mode);
+  bool matches(const Root& root, u64 mode_key) const {
+    return used_ && mode_key_ == mode_key && root_ == root;
+  }
+  bool used() const { return used_; }
+  bool has_views() const;
+  const Root& root() const { return root_; }
+  const PagingMode& mode() const { return mode_; }
+
+  ViewPool::ViewId view(ViewKind kind) const { return view_[static_cast<u8>(kind)]; }
+  void set_view(ViewKind kind, ViewPool::ViewId view) { view_[static_cast<u8>(kind)] = view; }
+
+  /// The leaf entry for `linear` where its region's path is known.
+  bool known_leaf(u64 linear, TableEntry& leaf, Rights& upper);
+  /// Keeps the path of a full walk whose accessed bits are set.
+  void learn(u64 linear, const Walk& walk);
+  /// Puts a page into a view; nothing happens unless its region's path is known.
+  void fill(ViewKind kind, u64 linear, const Grant& grant);
+
+  /// Forgets the page of `linear`; its table entry changed.
+  void drop_page(u64 linear);
+  /// Forgets everything in [base, base + size), with the paths; an upper or large entry changed.
+  void drop_range(u64 base, u64 size);
+  /// Forgets everything. The views stay.
+  void clear();
+  /// Gives the views back; the space no longer matches any root.
+  void retire();
+
+  u64 last_used = 0;
+
+ private:
+  Region* find(u64 linear);
+  Region& find_or_add(u64 linear);
+  void rehash(size_t buckets);
+  size_t bucket_of(u64 base) const;
+  void drop_pages(Region& region);
+  void drop_in_views(u64 linear);
+  void forget_path(Region& region);
+  TableUses::Use use_of(const Region& region, u8 step) const;
+
+  ViewPool& views_;
+  TableUses& uses_;
+  u16 id_;
+  bool used_ = false;
+  Root root_;
+  PagingMode mode_;
+  u64 mode_key_ = 0;
+  std::array<ViewPool::ViewId, kViewKinds> view_;
+  std::vector<Region> regions_;
+  std::vector<u16> buckets_;  ///< open addressing: index into regions_ + 1, 0 = free
+};
+
+}  // namespace penumbra::mmu

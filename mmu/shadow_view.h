@@ -1,0 +1,74 @@
+// Shadow tables with what the fast path does not need: who maps a page writable.
+//
+// A View is a ShadowTable and, for each of its entries, a link in the list of all entries (of all
+// views) that map the same RAM page for writing. The lists are exact: an entry is in the list of
+// its page if and only if its write_tag is present. So taking a page out of every fast view costs
+// what it is mapped, and no more.
+#pragma once
+
+#include <vector>
+
+#include "mmu/physical_memory.h"
+#include "mmu/shadow_table.h"
+
+namespace penumbra::mmu {
+
+/// Views of one address space. Strict never holds data entries: with CR0.AM and EFLAGS.AC at CPL 3
+/// every access takes the slow path, which checks alignment.
+enum class ViewKind : u8 { User, Supervisor, SupervisorAc, Strict };
+constexpr unsigned kViewKinds = 4;
+
+/// What a fill grants.
+struct Grant {
+  u8* host = nullptr;  ///< of the page's first byte
+  RamPage page = kNoPage;
+  bool read = false, write = false, execute = false;
+};
+
+class ViewPool {
+ public:
+  using ViewId = u16;
+  static constexpr ViewId kNone = 0xffff;
+  static constexpr unsigned kMostViews = 128;
+
+  explicit ViewPool(u64 ram_pages) : writers_(ram_pages) {}
+
+  bool exhausted() const { return free_.empty() && views_.size() == kMostViews; }
+  /// An empty view; not to be called when exhausted(). Views that go back must be empty.
+  ViewId take();
+  void give_back(ViewId view) { free_.push_back(view); }
+  ShadowTable& table(ViewId view) { return *views_[view].table.data(); }
+
+  void fill(ViewId view, u64 linear, const Grant& grant);
+  /// Removes what the view holds for the page of `linear`.
+  void drop(ViewId view, u64 linear);
+  /// Takes the page out of every view for writing.
+  void drop_writers(RamPage page);
+
+ private:
+  using SlotId = u32;  ///< view << kIndexBits | index, plus 1 in lists so that 0 means none
+  struct Link {
+    SlotId next, previous;
+    RamPage page;
+  };
+  struct View {
+    MappedArray<ShadowTable> table{1};
+    MappedArray<Link> links{ShadowTable::kEntries};
+  };
+
+  static SlotId slot_id(ViewId view, u64 index) {
+    return (u32{view} << ShadowTable::kIndexBits | static_cast<u32>(index)) + 1;
+  }
+  Link& link(SlotId slot) {
+    return views_[(slot - 1) >> ShadowTable::kIndexBits].links[(slot - 1) & kIndexMask];
+  }
+  void insert(SlotId slot, RamPage page);
+  void remove(SlotId slot);
+
+  static constexpr u32 kIndexMask = ShadowTable::kEntries - 1;
+  std::vector<View> views_;
+  std::vector<ViewId> free_;
+  MappedArray<SlotId> writers_;  ///< head of each RAM page's list
+};
+
+}  // namespace penumbra::mmu

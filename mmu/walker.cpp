@@ -1,0 +1,141 @@
+#include "mmu/walker.h"
+
+namespace penumbra::mmu {
+namespace {
+
+constexpr u64 kTableMask = ((1ull << kPhysicalBits) - 1) & ~kPageMask;
+
+u64 load_entry(const u8* host, u8 bytes) {
+  if (bytes == 4) return __atomic_load_n(reinterpret_cast<const u32*>(host), __ATOMIC_RELAXED);
+  return __atomic_load_n(reinterpret_cast<const u64*>(host), __ATOMIC_RELAXED);
+}
+
+template <class T>
+bool exchange_entry(u8* host, u64 old_value, u64 new_value) {
+  T expected = static_cast<T>(old_value);
+  return __atomic_compare_exchange_n(reinterpret_cast<T*>(host), &expected,
+                                     static_cast<T>(new_value), false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_RELAXED);
+}
+
+/// Takes one present entry into the walk; true when it was the last one.
+bool take(const PagingMode& mode, Walk& walk, const TableEntry& entry) {
+  walk.entries[walk.count++] = entry;
+  if (entry.page == kNoPage) walk.in_ram = false;
+  bool present = entry.value & Entry::kPresent;
+  if (!present || (entry.value & mode.reserved(entry.level, entry.value))) {
+    walk.end = present ? Walk::End::Reserved : Walk::End::NotPresent;
+    return true;
+  }
+  walk.rights = walk.rights.with(entry.value);
+  if (!mode.is_leaf(entry.level, entry.value)) return false;
+  walk.end = Walk::End::Mapped;
+  walk.leaf_shift = static_cast<u8>(mode.shift(entry.level));
+  walk.frame = mode.leaf_frame(entry.level, entry.value);
+  if (mode.keys) walk.rights.key = static_cast<u8>(Entry::Key::get(entry.value));
+  return true;
+}
+
+}  // namespace
+
+TableEntry Walker::read_entry(const PagingMode& mode, u64 table, u64 index, u8 level) const {
+  u64 offset = index * mode.entry_bytes;
+  Location location = memory_.locate(table + offset);
+  TableEntry entry;
+  entry.value = location.host           ? load_entry(location.host, mode.entry_bytes)
+                : mode.entry_bytes == 4 ? 0xffffffff
+                                        : ~0ull;
+  entry.page = location.page;
+  entry.offset = static_cast<u16>(offset);
+  entry.level = level;
+  entry.rom = location.rom;
+  return entry;
+}
+
+Walk Walker::walk(const PagingMode& mode, const Root& root, u64 linear) const {
+  Walk walk;
+  if (mode.kind == PagingKind::Off) {
+    walk.end = Walk::End::Mapped;
+    walk.frame = page_of(linear);
+    return walk;
+  }
+  u64 table = root.value[0];
+  if (mode.kind == PagingKind::Pae) {
+    table = root.value[Bits<31, 30>::get(linear)];
+    if (!(table & Entry::kPresent)) return walk;
+    walk.end = Walk::End::Reserved;
+    if (table & PagingMode::reserved_pdpte()) return walk;
+  }
+  for (unsigned level = mode.levels;; --level) {
+    u64 index = (linear >> mode.shift(level)) & ((1u << mode.index_bits) - 1);
+    TableEntry entry = read_entry(mode, table & kTableMask, index, static_cast<u8>(level));
+    if (take(mode, walk, entry)) return walk;
+    table = entry.value;
+  }
+}
+
+Walk Walker::walk_leaf(const PagingMode& mode, const TableEntry& leaf, Rights upper) const {
+  Walk walk;
+  walk.rights = upper;
+  walk.from_leaf = true;
+  TableEntry entry = leaf;
+  entry.value = load_entry(memory_.page_host(leaf.page) + leaf.offset, mode.entry_bytes);
+  take(mode, walk, entry);
+  return walk;
+}
+
+bool Walker::set_flags(const PagingMode& mode, Walk& walk, bool write) {
+  for (u8 i = 0; i < walk.count; ++i) {
+    bool leaf = i + 1 == walk.count;
+    u64 wanted = Entry::kAccessed | (leaf && write ? Entry::kDirty : 0);
+    if ((walk.entries[i].value & wanted) == wanted) continue;
+    if (!set_entry_flags(mode, walk.entries[i], wanted)) return false;
+  }
+  return true;
+}
+
+bool Walker::set_entry_flags(const PagingMode& mode, TableEntry& entry, u64 wanted) {
+  if (entry.page == kNoPage || entry.rom) return true;
+  u8* host = memory_.page_host(entry.page) + entry.offset;
+  u64 value = entry.value | wanted;
+  bool exchanged = mode.entry_bytes == 4 ? exchange_entry<u32>(host, entry.value, value)
+                                         : exchange_entry<u64>(host, entry.value, value);
+  if (!exchanged) return false;
+  entry.value = value;
+  memory_.note_store(entry.page, entry.offset, mode.entry_bytes);
+  return true;
+}
+
+bool key_denied(const PagingMode& mode, Rights rights, Access access, Requester requester) {
+  if (!mode.keys || !rights.user || access == Access::Execute) return false;
+  u32 denied = mode.pkru >> (2 * rights.key);  // bit 0 AD, bit 1 WD
+  if (denied & 1) return true;
+  bool write_checked = requester == Requester::User || mode.write_protect;
+  return (denied & 2) && access == Access::Write && write_checked;
+}
+
+bool allows(const PagingMode& mode, Rights rights, Access access, Requester requester) {
+  if (mode.kind == PagingKind::Off) return true;
+  if (key_denied(mode, rights, access, requester)) return false;
+  if (access == Access::Execute && rights.no_execute) return false;
+  if (requester == Requester::User)
+    return rights.user && (access != Access::Write || rights.writable);
+  if (access == Access::Execute) return !(rights.user && mode.smep);
+  if (rights.user && mode.smap && requester != Requester::SupervisorAc) return false;
+  return access == Access::Read || rights.writable || !mode.write_protect;
+}
+
+Fault page_fault(const PagingMode& mode, const Walk& walk, u64 linear, Access access,
+                 Requester requester) {
+  u32 code = 0;
+  if (walk.end != Walk::End::NotPresent) code |= PageFaultCode::kPresent;
+  if (walk.end == Walk::End::Reserved) code |= PageFaultCode::kReserved;
+  if (access == Access::Write) code |= PageFaultCode::kWrite;
+  if (requester == Requester::User) code |= PageFaultCode::kUser;
+  if (access == Access::Execute && (mode.no_execute || mode.smep)) code |= PageFaultCode::kFetch;
+  if (walk.mapped() && key_denied(mode, walk.rights, access, requester))
+    code |= PageFaultCode::kKey;
+  return Fault::page(linear, code);
+}
+
+}  // namespace penumbra::mmu

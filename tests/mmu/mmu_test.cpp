@@ -1,0 +1,91 @@
+#include "tests/mmu/world.h"
+
+namespace penumbra::mmu::test {
+namespace {
+
+TEST_CASE("Paging off is the identity, with RAM, ROM and holes") {
+  World world;
+  world.store<u64>(0x1234, 0x1122334455667788);
+  CHECK(world.ram<u64>(0x1234) == 0x1122334455667788);
+  CHECK(world.load<u32>(0x1236) == 0x33445566);
+  world.store<u32>(0x1ffe, 0xa1b2c3d4);
+  CHECK(world.ram<u32>(0x1ffe) == 0xa1b2c3d4);
+  CHECK(world.load<u32>(0x1ffe) == 0xa1b2c3d4);
+  world.space->ram()[kRam + 5] = 0x5a;
+  CHECK(world.load<u8>(kRomAt + 5) == 0x5a);
+  world.store<u8>(kRomAt + 5, 0x11);
+  CHECK(world.load<u8>(kRomAt + 5) == 0x5a);
+}
+
+TEST_CASE("A repeated access is answered by the view in force") {
+  World world;
+  CHECK(world.mmu.table()->for_read(0x3000, 8) == nullptr);
+  world.load<u64>(0x3000);
+  CHECK(world.mmu.table()->for_read(0x3000, 8) == world.space->ram() + 0x3000);
+  CHECK(world.mmu.table()->for_read(0x3ff9, 8) == nullptr);
+  world.store<u64>(0x3000, 1);
+  CHECK(world.mmu.table()->for_write(0x3ff8, 8) == world.space->ram() + 0x3ff8);
+  CHECK(world.mmu.table()->for_execute(0x3000) == world.space->ram() + 0x3000);
+}
+
+TEST_CASE("Four-level paging translates, sets A and D exactly, and faults with the manual's code") {
+  World world;
+  Tables tables(world, 0x100000);
+  u64 entry = tables.map(0xffff800000005000, 0x7000 | kP | kRw);
+  world.use(long_mode(tables.root));
+
+  CHECK(world.load<u64>(0xffff800000005008) == 0);
+  CHECK(world.ram<u64>(entry) == (0x7000 | kP | kRw | kA));
+  CHECK(world.mmu.table()->for_write(0xffff800000005008, 8) == nullptr);
+  world.store<u64>(0xffff800000005008, 42);
+  CHECK(world.ram<u64>(0x7008) == 42);
+  CHECK(world.ram<u64>(entry) == (0x7000 | kP | kRw | kA | kD));
+  CHECK(world.mmu.table()->for_write(0xffff800000005008, 8) != nullptr);
+
+  CHECK(world.fault_code(0xffff800000006000, Access::Write) == 2);
+  world.with([](PagingContext& c) { c.cpl = 3; });
+  CHECK(world.fault_code(0xffff800000005000, Access::Read) == 5);
+  CHECK(world.fault_code(0xffff800000005000, Access::Execute) == 0x15);
+  auto odd = world.mmu.load<u8>(0x0000800000000000);
+  REQUIRE(!odd);
+  CHECK(odd.error() == Fault::gp());
+}
+
+TEST_CASE("A changed entry is seen at once, whoever changes it") {
+  World world;
+  Tables tables(world, 0x100000);
+  u64 entry = tables.map(0x5000, 0x7000 | kP | kRw);
+  tables.map(0x6000, page_of(entry) | kP | kRw);
+  world.use(long_mode(tables.root));
+  world.store<u64>(0x5000, 1);
+  world.store<u64>(0x6000 + (entry & 0xfff), 0x8000 | kP | kRw);
+  world.store<u64>(0x5000, 2);
+  CHECK(world.ram<u64>(0x7000) == 1);
+  CHECK(world.ram<u64>(0x8000) == 2);
+  world.poke<u64>(entry, 0x9000 | kP | kRw);
+  world.store<u64>(0x5000, 3);
+  CHECK(world.ram<u64>(0x9000) == 3);
+  world.poke<u64>(tables.entry_at(0x5000, 3), 0);
+  CHECK(world.fault_code(0x5000, Access::Read) == 0);
+}
+
+TEST_CASE("Stores to code lines notify, other lines of the page do not") {
+  World world;
+  world.store<u8>(0x2000, 1);
+  world.space->mark_code({0x2040}, 65);
+  CHECK(world.mmu.table()->for_write(0x2000, 1) == nullptr);
+  world.store<u64>(0x2038, 7);
+  world.store<u32>(0x20c0, 7);
+  CHECK(world.notes.written.empty());
+  world.store<u64>(0x203c, 7);
+  world.store<u8>(0x20bf, 7);
+  using List = std::vector<std::pair<u64, u64>>;
+  CHECK(world.notes.written == List{{0x203c, 8}, {0x20bf, 1}});
+  world.space->clear_code({0x2000});
+  world.store<u8>(0x2040, 1);
+  CHECK(world.notes.written.size() == 2);
+  CHECK(world.mmu.table()->for_write(0x2040, 1) != nullptr);
+}
+
+}  // namespace
+}  // namespace penumbra::mmu::test
