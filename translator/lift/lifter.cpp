@@ -94,10 +94,16 @@ void Lifter::write_back(int i, Value value) {
 Slot Lifter::read_vector(int i, u32 size, bool aligned) {
   const Operand& o = operand(i);
   if (o.kind == OperandKind::Xmm) return vector_slot(o.reg);
-  Address where = address(size, Access::Read);
   Slot slot = vector_temporary();
+  load_vector(slot, i, size, aligned);
+  return slot;
+}
+
+void Lifter::load_vector(Slot d, int i, u32 size, bool aligned) {
+  PENUMBRA_ASSERT(operand(i).is_memory());
+  Address where = address(size, Access::Read);
   MicroOp op{.op = Op::LoadVector, .width = static_cast<Width>(__builtin_ctz(size)),
-             .scale = where.scale, .segment = where.segment, .d = slot, .a = where.base,
+             .scale = where.scale, .segment = where.segment, .d = d, .a = where.base,
              .b = where.index, .displacement = where.displacement};
   if (aligned && size == 16) {
     MicroOp check = op;
@@ -107,7 +113,6 @@ Slot Lifter::read_vector(int i, u32 size, bool aligned) {
     emit(check);
   }
   emit(op);
-  return slot;
 }
 
 void Lifter::store_vector(int i, Slot value, u32 size, bool aligned) {

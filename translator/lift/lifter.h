@@ -66,6 +66,8 @@ class Lifter {
   /// Vector register operand's slot, or memory of `size` bytes loaded (zero-extended) into a
   /// vector temporary. `aligned` raises #GP(0) on addresses not a multiple of size.
   Slot read_vector(int i, u32 size, bool aligned);
+  /// Loads memory operand i as read_vector() does, into a vector slot of the caller's choice.
+  void load_vector(Slot d, int i, u32 size, bool aligned);
   /// Stores the low `size` bytes (4, 8, 16) of a vector slot to memory operand i.
   void store_vector(int i, Slot value, u32 size, bool aligned);
   Slot mmx(int i) const { return mmx_slot(operand(i).reg & 7); }

@@ -9,6 +9,9 @@ namespace {
 
 bool is_checked(const Lifter& l) { return l.mode().has(CodeMode::kSseUnmasked); }
 
+/// Names the result, so that no pass takes the arithmetic for dead.
+void end_checked(Lifter& l, Slot result) { l.emit({.op = Op::EndSse, .a = result}); }
+
 /// Emits `op` so that its exceptions are raised before `into` is written.
 template <class Emit>
 void emit_checked(Lifter& l, Slot into, Emit emit) {
@@ -16,7 +19,7 @@ void emit_checked(Lifter& l, Slot into, Emit emit) {
   Slot result = l.vector_temporary();
   l.emit({.op = Op::BeginSse});
   emit(result);
-  l.emit({.op = Op::EndSse});
+  end_checked(l, result);
   emit_unary(l, Op::VectorMove, into, result);
 }
 
@@ -29,7 +32,7 @@ void emit_checked_integer(Lifter& l, MicroOp op) {
   }
   l.emit(op);
   if (!is_checked(l)) return;
-  l.emit({.op = Op::EndSse});
+  end_checked(l, op.d);
   l.move(into, Value::in(op.d), op.width);
 }
 
@@ -78,9 +81,10 @@ void lift_float_flags(Lifter& l, u32 op) {
     bool quiet = compare.op == Op::Ucomiss || compare.op == Op::Ucomisd;
     Op twin = is_double ? (quiet ? Op::Cmpunordsd : Op::Cmpltsd)
                         : (quiet ? Op::Cmpunordss : Op::Cmpltss);
+    Slot unused = l.vector_temporary();
     l.emit({.op = Op::BeginSse});
-    emit_binary(l, twin, l.vector_temporary(), a, b);
-    l.emit({.op = Op::EndSse});
+    emit_binary(l, twin, unused, a, b);
+    end_checked(l, unused);
   }
   l.emit(compare);
 }

@@ -23,7 +23,7 @@ void lift_movd_to_xmm(Lifter& l) {
     l.emit({.op = Op::MoveFromInteger, .width = source.width(), .d = d, .a = d,
             .b = gpr_slot(source.reg)});
   } else if (source.is_memory()) {
-    emit_unary(l, Op::VectorMove, d, vector_source(l, 1));
+    l.load_vector(d, 1, source.size, false);
   } else {
     emit_unary(l, Op::Movq, d, vector_register(l, 1));
   }
@@ -43,17 +43,18 @@ void lift_vector_move(Lifter& l, u32 alignment) {
   bool aligned = static_cast<Alignment>(alignment) == Alignment::Natural;
   if (l.operand(0).is_memory())
     return l.store_vector(0, vector_register(l, 1), l.operand(0).size, aligned);
-  Slot source = is_xmm(l, 1) ? vector_register(l, 1) : l.read_vector(1, 16, aligned);
-  emit_unary(l, Op::VectorMove, vector_register(l, 0), source);
+  Slot d = vector_register(l, 0);
+  if (l.operand(1).is_memory()) return l.load_vector(d, 1, l.operand(1).size, aligned);
+  emit_unary(l, Op::VectorMove, d, vector_register(l, 1));
 }
 
 void lift_vector_merge(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
   if (l.operand(0).is_memory())
     return l.store_vector(0, vector_register(l, 1), l.operand(0).size, false);
-  Slot d = vector_register(l, 0), source = vector_source(l, 1);
-  if (l.operand(1).is_memory()) return emit_unary(l, Op::VectorMove, d, source);
-  emit_binary(l, static_cast<Op>(op), d, d, source);
+  Slot d = vector_register(l, 0);
+  if (l.operand(1).is_memory()) return l.load_vector(d, 1, l.operand(1).size, false);
+  emit_binary(l, static_cast<Op>(op), d, d, vector_register(l, 1));
 }
 
 void lift_movsd(Lifter& l, u32) {
