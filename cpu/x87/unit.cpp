@@ -1,0 +1,61 @@
+#include "cpu/x87/unit.h"
+
+namespace penumbra::cpu::x87 {
+
+Expected<> check_available(const CpuContext& ctx) {
+  if (ctx.state.cr0 & (Cr0::kEm | Cr0::kTs)) return std::unexpected(Fault::of(Vector::Nm));
+  return {};
+}
+
+Expected<> check_waiting(const CpuContext& ctx) {
+  TRY(check_available(ctx));
+  if ((ctx.state.x87.status & Status::kEs) && (ctx.state.cr0 & Cr0::kNe))
+    return std::unexpected(Fault::of(Vector::Mf));
+  return {};
+}
+
+void initialize(X87State& state) {
+  state.control = Control::kInitial;
+  state.status = 0;
+  state.tags = 0;
+  state.opcode = 0;
+  state.ip = state.dp = 0;
+  state.cs = state.ds = 0;
+}
+
+void set_control(X87State& state, u16 control) {
+  state.control = (control & Control::kWritable) | Control::kFixed;
+  update_summary(state);
+}
+
+void update_summary(X87State& state) {
+  bool pending = state.status & ~state.control & Status::kExceptions;
+  state.status &= static_cast<u16>(~(Status::kEs | Status::kBusy));
+  if (pending) state.status |= Status::kEs | Status::kBusy;
+}
+
+void merge_status(X87State& state, u16 status, u16 conditions) {
+  state.status = static_cast<u16>((state.status & ~conditions) |
+                                  (status & (conditions | Status::kSticky)));
+  if (state.status & ~state.control & Status::kExceptions)
+    state.status |= Status::kEs | Status::kBusy;
+}
+
+bool stack_fault(X87State& state, bool overflow) {
+  u16 raised = Status::kIe | Status::kSf | (overflow ? Status::kC1 : 0);
+  merge_status(state, raised, Status::kC1);
+  return state.control & Status::kIe;
+}
+
+void track(CpuContext& ctx, const Operands& ops) {
+  X87State& state = ctx.state.x87;
+  state.ip = ctx.state.rip;
+  state.cs = ctx.state.seg(Segment::Cs).selector;
+  state.opcode = ops.selector & 0x7ff;
+  if (!ops.at[0].is_memory()) return;
+  state.dp = effective_address(ctx.state, ops);
+  Segment segment = ops.memory.segment == Segment::None ? Segment::Ds : ops.memory.segment;
+  state.ds = ctx.state.seg(segment).selector;
+}
+
+}  // namespace penumbra::cpu::x87
