@@ -7,5 +7,18 @@ set -euo pipefail
 "$top/scripts/build.sh" Release penumbra
 "$top/scripts/fetch_kernel.sh" cloud-amd64
 "$top/tests/guest/build_guests.sh" shell
-exec "$build/penumbra" run --kernel "$guest/vmlinuz-cloud-amd64" --initrd "$guest/shell.cpio" \
-  --append "console=ttyS0" "$@"
+
+# What the user gives goes before our defaults; an option may stand only once.
+given() {
+  local word
+  for word in "${arguments[@]}"; do
+    case $word in "--$1" | "--$1="*) return 0 ;; esac
+  done
+  return 1
+}
+
+arguments=("$@")
+given kernel || arguments+=(--kernel "$guest/vmlinuz-cloud-amd64")
+given initrd || arguments+=(--initrd "$guest/shell.cpio")
+given append || arguments+=(--append "console=ttyS0")
+exec "$build/penumbra" run "${arguments[@]}"

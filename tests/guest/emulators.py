@@ -23,7 +23,7 @@ class Guest:
 
 def penumbra(binary, guest, *options):
     return [binary, "run", "--kernel", guest.kernel, "--initrd", guest.initrd,
-            "--append", guest.append, "--memory", str(guest.memory), *options]
+            "--append", guest.append, "--memory", f"{guest.memory}M", *options]
 
 
 def qemu(guest):
