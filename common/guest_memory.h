@@ -26,7 +26,7 @@ class GuestMemory {
   /// Checks all pages of an access without performing it (sets A and D as the access would).
   virtual Expected<> probe(u64 linear, u32 size, Access access, Privilege privilege) = 0;
 
-  /// Host address of plain RAM for bulk work, valid until the next call of any member: at most up
+  /// Host address of plain RAM for bulk work, valid until the next read, write or probe: at most up
   /// to the page's end, `length` becomes the bytes available. nullptr: not plain RAM (MMIO, code
   /// for writing, page tables, ...), use read() and write(). Faults as the access would.
   virtual Expected<u8*> span(u64 linear, Access access, Privilege privilege, u32& length) = 0;
