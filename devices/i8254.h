@@ -27,7 +27,7 @@ class I8254 {
   template <class A>
   void serialize(A& archive) {
     archive(state_);
-    if (archive.loading()) restored();
+    if (archive.loading() && !restored()) archive.fail();
   }
 
  private:
@@ -44,9 +44,8 @@ class I8254 {
   u64 now_tick() const;
   void write_control(u8 value);
   void read_back(u8 value);
-  void advance(u8 counter);
   void update_irq0();
-  void restored();
+  bool restored();
   u64 read(u64 offset, u32 size);
   void write(u64 offset, u32 size, u64 value);
   u64 read_port61(u64 offset, u32 size);

@@ -40,13 +40,12 @@ class IoApic final : public BusDevice {
   struct State {
     u8 id = 0;
     u8 select = 0;
-    u32 lines = 0;    ///< levels of the pins
-    u32 latched = 0;  ///< edges that wait for their pin to be unmasked
+    u32 lines = 0;  ///< levels of the pins
     std::array<u64, kPins> redirection{};
 
     template <class A>
     void serialize(A& archive) {
-      archive(id, select, lines, latched, redirection);
+      archive(id, select, lines, redirection);
     }
   };
 

@@ -23,6 +23,8 @@ class LocalApicHost {
   virtual ~LocalApicHost() = default;
   /// interrupt_pending() may have become true.
   virtual void interrupt_changed() = 0;
+  /// IA32_APIC_BASE was written: base() or globally_enabled() may differ.
+  virtual void base_changed() {}
   virtual void nmi() = 0;
   virtual void smi() = 0;
   virtual void init() = 0;
@@ -66,12 +68,13 @@ class LocalApic final : public BusDevice {
   IrqLine& lint1() { return lint1_; }
 
   // Towards the APIC bus.
-  u8 id() const { return state_.id; }
+  u8 id() const { return id_; }
   bool matches(DestinationMode mode, u8 destination) const;
   /// Takes part in the arbitration of lowest priority messages.
   bool software_enabled() const;
   u8 processor_priority() const;
-  void accept(const InterruptMessage& message);
+  /// False if a message that names this APIC is not taken (software-disabled).
+  bool accept(const InterruptMessage& message);
 
   /// Power-up and RESET; INIT keeps the id and IA32_APIC_BASE.
   void reset();
@@ -91,7 +94,6 @@ class LocalApic final : public BusDevice {
   using VectorSet = std::array<u32, 8>;
 
   struct State {
-    u8 id = 0;
     u64 apic_base = 0;
     u8 tpr = 0, ldr = 0;
     u32 dfr = 0, svr = 0;
@@ -103,12 +105,14 @@ class LocalApic final : public BusDevice {
     u64 timer_start = 0;  ///< ns, when the running count was started
     bool timer_running = false;
     u64 tsc_deadline = 0;
-    bool lint0 = false, lint1 = false;
+    std::array<bool, 2> lint{};     ///< levels of LINT0 and LINT1
+    bool external_latched = false;  ///< an ExtINT message waits for its INTA cycles
 
     template <class A>
     void serialize(A& archive) {
-      archive(id, apic_base, tpr, ldr, dfr, svr, isr, tmr, irr, esr, esr_latched, icr_low, icr_high,
-              lvt, initial_count, divide, timer_start, timer_running, tsc_deadline, lint0, lint1);
+      archive(apic_base, tpr, ldr, dfr, svr, isr, tmr, irr, esr, esr_latched, icr_low, icr_high,
+              lvt, initial_count, divide, timer_start, timer_running, tsc_deadline, lint,
+              external_latched);
     }
   };
 
@@ -122,17 +126,21 @@ class LocalApic final : public BusDevice {
   void raise_error(u32 bit);
   void accept_vector(u8 vector, TriggerMode trigger);
   void deliver_local(Lvt entry);
+  void deliver_lint(u8 pin);
   void set_lint(u8 pin, bool level);
+  bool local_pending() const;
   bool external_pending() const;
+  u8 arbitration_priority() const;
   /// Recomputes pending_ and tells the host when it rises.
   void update();
 
   TimerMode timer_mode() const;
   u64 divisor() const;
-  u64 count_span_ns() const;
+  u64 span_ns() const;
   u32 current_count();
   void start_timer(u32 count);
-  void stop_timer();
+  void change_timer_mode(TimerMode old_mode);
+  void write_divide(u32 value);
   void arm_timer();
   void timer_expired();
   void restored();
@@ -141,7 +149,7 @@ class LocalApic final : public BusDevice {
   ApicBus& bus_;
   LocalApicHost& host_;
   Role role_;
-  u8 reset_id_;
+  u8 id_;
   std::unique_ptr<Timer> timer_;
   LogOnce log_once_;
   bool pending_ = false;

@@ -48,7 +48,8 @@ class PitCounter {
   u32 binary(u16 raw) const;
   u16 raw(u32 count) const;
   bool periodic() const { return mode() == 2 || mode() == 3; }
-  bool counting() const;
+  bool runs_by_gate() const { return mode() == 0 || mode() == 4; }
+  u64 elapsed() const;
 
   void set_out(bool level);
   void count_written(u16 raw, u64 tick);
