@@ -42,11 +42,16 @@ std::unexpected<DecodeError> exception(Fault fault) {
   return std::unexpected(DecodeError{DecodeError::Kind::Exception, fault});
 }
 
+/// APM 3, PREFETCHx: 0F 0D takes memory only.
+bool is_register_prefetch(const ZydisDecodedInstruction& in) {
+  return in.opcode_map == ZYDIS_OPCODE_MAP_0F && in.opcode == 0x0d && in.raw.modrm.mod == 3;
+}
+
 /// Whether the reference CPU has the encoding space at all.
 bool exists(const ZydisDecodedInstruction& in, CodeMode mode) {
   switch (in.encoding) {
     case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
-      return in.meta.isa_set != ZYDIS_ISA_SET_AMD3DNOW;
+      return in.meta.isa_set != ZYDIS_ISA_SET_AMD3DNOW && !is_register_prefetch(in);
     case ZYDIS_INSTRUCTION_ENCODING_VEX:
       return !mode.real_or_v86();  // SDM 2A 2.3.2
     default:
@@ -232,6 +237,15 @@ bool fill_operands(const Decoded& decoded, Operands& out) {
   return true;
 }
 
+bool loads_far_pointer(const ZydisDecodedInstruction& in) {
+  switch (in.mnemonic) {
+    case ZYDIS_MNEMONIC_LSS:
+    case ZYDIS_MNEMONIC_LFS:
+    case ZYDIS_MNEMONIC_LGS: return true;
+    default: return in.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && in.opcode == 0xff;
+  }
+}
+
 void resize(Operands& out, OperandKind kind, u16 size) {
   for (Operand& operand : out.at)
     if (operand.kind == kind) operand.size = size;
@@ -243,6 +257,12 @@ void apply_vendor(const ZydisDecodedInstruction& in, Operands& out) {
     out.width = Width::W16;
     resize(out, OperandKind::Memory, 2);
     resize(out, OperandKind::Gpr, 2);
+  }
+  // APM 3, JMP (Far), LFS: REX.W gives the 32-bit form, there is no m16:64.
+  if (rex_w(in) && loads_far_pointer(in)) {
+    out.width = Width::W32;
+    resize(out, OperandKind::Memory, 6);
+    resize(out, OperandKind::Gpr, 4);
   }
   if (in.mnemonic == ZYDIS_MNEMONIC_INVLPG) resize(out, OperandKind::Memory, 0);
 }

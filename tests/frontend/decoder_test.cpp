@@ -144,6 +144,15 @@ TEST_CASE("far pointers and the second immediate") {
   CHECK(in.operands.width == Width::W64);
 }
 
+TEST_CASE("REX.W leaves far pointers at 32 bits") {
+  auto in = good("48 ff 28");
+  CHECK(in.operands.width == Width::W32);
+  CHECK(in.operands.at[0].size == 6);
+  CHECK(good("66 ff 28").operands.at[0].size == 4);
+  CHECK(good("48 0f b4 03").operands.width == Width::W32);
+  CHECK(good("48 cb").operands.width == Width::W64);
+}
+
 TEST_CASE("hidden operands come behind the explicit ones") {
   auto in = good("f7 e1");  // mul ecx
   CHECK(in.operands.count == 1);
@@ -225,6 +234,7 @@ TEST_CASE("truncated instructions ask for more bytes") {
 TEST_CASE("encodings that the reference CPU does not have") {
   CHECK(is_ud(bad("0f 0f c0 b4")));           // 3DNow!
   CHECK(is_ud(bad("62 f1 7c 48 28 c0")));     // EVEX
+  CHECK(is_ud(bad("0f 0d c8")));              // PREFETCHW of a register
   CHECK(is_ud(bad("8e c8")));                 // MOV CS
   CHECK(is_ud(bad("06")));                    // PUSH ES in 64-bit mode
   CHECK(is_ud(bad("66 c5 f8 28 c0")));        // prefix before VEX
