@@ -99,7 +99,8 @@ inline PagingContext mode_32(u64 root, u8 cpl = 0) {
 /// Builds four-level tables from pages at `next`, through the guest's memory bus.
 class Tables {
  public:
-  Tables(World& world, u64 first_page) : world_(world), root(first_page), next_(first_page + 4096) {}
+  Tables(World& world, u64 first_page)
+      : world_(world), root(first_page), next_(first_page + 4096) {}
 
   /// Maps one 4-KByte page, creating tables with all rights; the address of the page-table entry.
   u64 map(u64 linear, u64 entry) {
