@@ -4,6 +4,7 @@
 // Controller commands 20h, 60h, A7h-ABh, ADh, AEh, C0h, D0h-D4h, E0h, F0h-FFh; bytes between the
 // devices and the guest take no time. The devices' own commands are in ps2_device.h. The keyboard
 // speaks scan code set 2, translated to set 1 while the command byte says so.
+// Without a mouse the controller is that of an AT: auxiliary commands go unanswered.
 // A20 and reset leave through hooks. Unknown commands are logged once and ignored.
 #pragma once
 
@@ -50,15 +51,15 @@ class I8042 final : public BusDevice {
     u8 output_port = 0;
     u8 waiting_for = 0;         ///< command whose data byte comes next to port 60h, 0 if none
     bool break_prefix = false;  ///< translation has seen F0h
-    u8 last_data = 0;
     std::array<u8, 32> ram{};
 
     template <class A>
     void serialize(A& archive) {
-      archive(command_byte, status, output, output_port, waiting_for, break_prefix, last_data, ram);
+      archive(command_byte, status, output, output_port, waiting_for, break_prefix, ram);
     }
   };
 
+  bool has_aux() const { return aux_ == AuxPort::Mouse; }
   u64 read_data(u64 offset, u32 size);
   u64 read_status(u64 offset, u32 size);
   void write_data(u64 offset, u32 size, u64 value);

@@ -8,6 +8,7 @@
 
 #include <array>
 
+#include "common/log.h"
 #include "devices/bus.h"
 
 namespace penumbra::devices {

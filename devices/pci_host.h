@@ -43,9 +43,13 @@ class PciHost {
   template <class A>
   void serialize(A& archive) {
     archive(address_, reset_control_, bridge_);
+    if (archive.loading()) address_ &= kAddressBits;
   }
 
  private:
+  static constexpr u32 kConfigEnable = 1u << 31;
+  static constexpr u32 kAddressBits = kConfigEnable | 0x00fffffc;
+
   PciDevice* selected() const;
   u64 read_address(u64 offset, u32 size);
   void write_address(u64 offset, u32 size, u64 value);
