@@ -1,9 +1,8 @@
-// The host's MXCSR while guest floating point runs on the host's units (SDM 1, 10.2.3 and 11.5).
+// The host's MXCSR while guest floating point runs on the host's units (SDM 1, 10.2.3).
 //
 // Between enter() and leave() the host has the guest's rounding mode, DAZ, FTZ and sticky bits, and
-// every exception masked. The guest's MXCSR is current only after leave(). Code that runs between
-// begin_checked() and end_checked() is one guest instruction whose exceptions are looked at, for
-// guests that unmask one. x87 control is not touched.
+// every exception masked. The guest's MXCSR is current only after leave(). For guests that unmask
+// an exception see vector_checked.h. The x87 control word is not touched.
 #pragma once
 
 #include "common/types.h"
@@ -31,17 +30,13 @@ void enter(u32 guest_mxcsr);
 /// Gives the host its own MXCSR back; returns the guest's with what has become sticky.
 u32 leave(u32 guest_mxcsr);
 
-/// Starts a checked instruction: returns the guest's MXCSR so far; the host's sticky bits are clear.
-u32 begin_checked(u32 guest_mxcsr);
-
-struct Checked {
-  u32 mxcsr;    ///< the guest's, with the instruction's exceptions
-  bool raises;  ///< one of them is unmasked: #XM, or #UD where CR4.OSXMMEXCPT is 0
-};
-
-/// Ends a checked instruction, given what begin_checked() returned. An unmasked pre-computation
-/// exception (IE, DE, ZE) sets no post-computation flag (SDM 1, 11.5.3).
-Checked end_checked(u32 guest_mxcsr);
+// Volatile, so that they keep their order among the arithmetic, which is volatile too.
+inline u32 read_host() {
+  u32 mxcsr;
+  asm volatile("stmxcsr %0" : "=m"(mxcsr));
+  return mxcsr;
+}
+inline void write_host(u32 mxcsr) { asm volatile("ldmxcsr %0" : : "m"(mxcsr)); }
 
 }  // namespace fp_environment
 }  // namespace penumbra::cpu

@@ -16,12 +16,12 @@ void lift_packed_halves(Lifter& l, u32 op);   ///< packs: MMX operands are first
 void lift_packed_high(Lifter& l, u32 op);     ///< high unpacks; op is that of the low half
 void lift_packed_shift(Lifter& l, u32 op);    ///< count in a vector or an immediate
 void lift_byte_shift(Lifter& l, u32 op);      ///< PSLLDQ, PSRLDQ
-void lift_vector_binary(Lifter& l, u32 op);   ///< XMM only, raises nothing: ANDPS, UNPCKLPS
+void lift_vector_binary(Lifter& l, u32 op);   ///< XMM only, raises nothing: ANDPS, RCPSS
+void lift_vector_unary(Lifter& l, u32 op);    ///< the same: RCPPS, RSQRTPS
 
 // vector_float.cpp
 void lift_float_binary(Lifter& l, u32 op);
 void lift_float_unary(Lifter& l, u32 op);
-void lift_float_estimate(Lifter& l, u32 op);  ///< RCP, RSQRT: raise nothing
 void lift_float_compare(Lifter& l, u32 op);   ///< op of predicate 0; the immediate selects
 void lift_float_flags(Lifter& l, u32 op);     ///< COMIS, UCOMIS
 void lift_float_to_integer(Lifter& l, u32 op);

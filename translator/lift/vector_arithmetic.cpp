@@ -57,4 +57,10 @@ void lift_vector_binary(Lifter& l, u32 op) {
   emit_binary(l, static_cast<Op>(op), d, d, b);
 }
 
+void lift_vector_unary(Lifter& l, u32 op) {
+  if (!sse_usable(l)) return;
+  Slot a = vector_source(l, 1);
+  emit_unary(l, static_cast<Op>(op), vector_register(l, 0), a);
+}
+
 }  // namespace penumbra::translator

@@ -2,67 +2,88 @@
 //
 // While every SSE exception is masked, an instruction is its micro-op. Once the guest unmasks one,
 // the micro-op runs between BeginSse and EndSse into a temporary, which is then committed.
+#include "cpu/semantics/vector_checked.h"
 #include "translator/lift/vector_forms.h"
 
 namespace penumbra::translator {
 namespace {
 
+using cpu::CheckedForm;
+
 bool is_checked(const Lifter& l) { return l.mode().has(CodeMode::kSseUnmasked); }
 
-/// Names the result, so that no pass takes the arithmetic for dead.
-void end_checked(Lifter& l, Slot result) { l.emit({.op = Op::EndSse, .a = result}); }
-
-/// Emits `op` so that its exceptions are raised before `into` is written.
-template <class Emit>
-void emit_checked(Lifter& l, Slot into, Emit emit) {
-  if (!is_checked(l)) return emit(into);
-  Slot result = l.vector_temporary();
-  l.emit({.op = Op::BeginSse});
-  emit(result);
-  end_checked(l, result);
-  emit_unary(l, Op::VectorMove, into, result);
+/// ADD, SUB, MUL and DIV stand in vector_float_ops.def in this order, each as PS, PD, SS, SD.
+CheckedForm form_of(Op op) {
+  if (op == Op::Cvtsd2ss) return {CheckedForm::Kind::Narrow, true, 1};
+  if (op == Op::Cvtpd2ps) return {CheckedForm::Kind::Narrow, true, 2};
+  if (op < Op::Addps || op > Op::Divsd) return {};
+  unsigned index = static_cast<unsigned>(op) - static_cast<unsigned>(Op::Addps);
+  bool is_double = index % 2 != 0, scalar = index % 4 >= 2;
+  return {static_cast<CheckedForm::Kind>(1 + index / 4), is_double,
+          static_cast<u8>(scalar ? 1 : is_double ? 2 : 4)};
 }
 
-/// As emit_checked(), for a general or MMX register of `width`.
-void emit_checked_integer(Lifter& l, MicroOp op) {
-  Slot into = op.d;
-  if (is_checked(l)) {
-    op.d = l.temporary();
-    l.emit({.op = Op::BeginSse});
+/// Names the operands, and the result so that no pass takes the arithmetic for dead.
+void end_checked(Lifter& l, const MicroOp& op) {
+  bool binary = shape_of(op.op) == Shape::VectorBinary;
+  l.emit({.op = Op::EndSse, .a = op.a, .b = binary ? op.b : op.a, .c = op.d,
+          .immediate = form_of(op.op).encode()});
+}
+
+/// Emits `op` so that its exceptions are raised before its vector register is written.
+void emit_float(Lifter& l, MicroOp op) {
+  if (!is_checked(l)) {
+    l.emit(op);
+    return;
   }
+  Slot into = op.d;
+  op.d = l.vector_temporary();
+  l.emit({.op = Op::BeginSse});
   l.emit(op);
-  if (!is_checked(l)) return;
-  end_checked(l, op.d);
+  end_checked(l, op);
+  emit_unary(l, Op::VectorMove, into, op.d);
+}
+
+/// As emit_float(), for a general or MMX register of `width`.
+void emit_float_to_integer(Lifter& l, MicroOp op) {
+  if (!is_checked(l)) {
+    l.emit(op);
+    return;
+  }
+  Slot into = op.d;
+  op.d = l.temporary();
+  l.emit({.op = Op::BeginSse});
+  l.emit(op);
+  end_checked(l, op);
   l.move(into, Value::in(op.d), op.width);
 }
 
-void emit_float_binary(Lifter& l, Op op, Slot d, Slot b) {
-  emit_checked(l, d, [&](Slot into) { emit_binary(l, op, into, d, b); });
+/// COMIS and UCOMIS: a vector comparison that raises the same exceptions, while flags may not be
+/// written yet.
+void emit_comparison_check(Lifter& l, Op op, Slot a, Slot b) {
+  bool is_double = op == Op::Comisd || op == Op::Ucomisd;
+  bool quiet = op == Op::Ucomiss || op == Op::Ucomisd;
+  Op twin = is_double ? (quiet ? Op::Cmpunordsd : Op::Cmpltsd)
+                      : (quiet ? Op::Cmpunordss : Op::Cmpltss);
+  MicroOp check{.op = twin, .width = Width::W128, .d = l.vector_temporary(), .a = a, .b = b};
+  l.emit({.op = Op::BeginSse});
+  l.emit(check);
+  end_checked(l, check);
 }
 
 }  // namespace
 
 void lift_float_binary(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
-  Slot b = vector_source(l, 1);
-  emit_float_binary(l, static_cast<Op>(op), vector_register(l, 0), b);
+  Slot d = vector_register(l, 0), b = vector_source(l, 1);
+  emit_float(l, {.op = static_cast<Op>(op), .width = Width::W128, .d = d, .a = d, .b = b});
 }
 
 void lift_float_unary(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
   Slot a = vector_source(l, 1);
-  emit_checked(l, vector_register(l, 0),
-               [&](Slot into) { emit_unary(l, static_cast<Op>(op), into, a); });
-}
-
-void lift_float_estimate(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
-  Slot d = vector_register(l, 0), source = vector_source(l, 1);
-  if (shape_of(static_cast<Op>(op)) == Shape::VectorUnary) {
-    emit_unary(l, static_cast<Op>(op), d, source);
-  } else {
-    emit_binary(l, static_cast<Op>(op), d, d, source);
-  }
+  emit_float(l, {.op = static_cast<Op>(op), .width = Width::W128, .d = vector_register(l, 0),
+                 .a = a});
 }
 
 void lift_float_compare(Lifter& l, u32 op) {
@@ -73,49 +94,35 @@ void lift_float_compare(Lifter& l, u32 op) {
 void lift_float_flags(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
   Slot a = vector_register(l, 0), b = vector_source(l, 1);
-  MicroOp compare{.op = static_cast<Op>(op), .width = Width::W128, .sets_flags = true, .a = a,
-                  .b = b};
-  if (is_checked(l)) {
-    // A vector comparison that raises the same exceptions, while flags may not be written yet.
-    bool is_double = compare.op == Op::Comisd || compare.op == Op::Ucomisd;
-    bool quiet = compare.op == Op::Ucomiss || compare.op == Op::Ucomisd;
-    Op twin = is_double ? (quiet ? Op::Cmpunordsd : Op::Cmpltsd)
-                        : (quiet ? Op::Cmpunordss : Op::Cmpltss);
-    Slot unused = l.vector_temporary();
-    l.emit({.op = Op::BeginSse});
-    emit_binary(l, twin, unused, a, b);
-    end_checked(l, unused);
-  }
-  l.emit(compare);
+  if (is_checked(l)) emit_comparison_check(l, static_cast<Op>(op), a, b);
+  l.emit({.op = static_cast<Op>(op), .width = Width::W128, .sets_flags = true, .a = a, .b = b});
 }
 
 void lift_float_to_integer(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
   Slot a = vector_source(l, 1);
-  emit_checked_integer(l, {.op = static_cast<Op>(op), .width = l.operand(0).width(),
-                           .d = gpr_slot(l.operand(0).reg), .a = a});
+  emit_float_to_integer(l, {.op = static_cast<Op>(op), .width = l.operand(0).width(),
+                            .d = gpr_slot(l.operand(0).reg), .a = a});
 }
 
 void lift_float_from_integer(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
-  Slot a = vector_register(l, 0), b = l.read_slot(1);
-  emit_checked(l, a, [&](Slot into) {
-    l.emit({.op = static_cast<Op>(op), .width = l.operand(1).width(), .d = into, .a = a, .b = b});
-  });
+  Slot d = vector_register(l, 0), b = l.read_slot(1);
+  emit_float(l, {.op = static_cast<Op>(op), .width = l.operand(1).width(), .d = d, .a = d, .b = b});
 }
 
 void lift_float_to_mmx(Lifter& l, u32 op) {
   if (!sse_and_mmx_usable(l)) return;
   Slot a = vector_source(l, 1);
-  emit_checked_integer(
+  emit_float_to_integer(
       l, {.op = static_cast<Op>(op), .width = Width::W64, .d = vector_register(l, 0), .a = a});
   finish_mmx(l, 0);
 }
 
 void lift_cvtpi2ps(Lifter& l, u32) {
   if (!sse_and_mmx_usable(l)) return;
-  Slot b = vector_source(l, 1);
-  emit_float_binary(l, Op::Cvtpi2ps, vector_register(l, 0), b);
+  Slot d = vector_register(l, 0), b = vector_source(l, 1);
+  emit_float(l, {.op = Op::Cvtpi2ps, .width = Width::W128, .d = d, .a = d, .b = b});
   enter_mmx(l);
 }
 
