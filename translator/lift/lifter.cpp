@@ -296,7 +296,7 @@ Slot Lifter::flags() {
 void Lifter::call(const NamedCall& call) {
   emit({.op = Op::Call, .immediate = block_.calls.size()});
   block_.calls.push_back({call, operands()});
-  done_ = (call.effects & EndsBlock) != 0;
+  if (call.effects & EndsBlock) finish();
 }
 
 void Lifter::raise(Vector vector) {

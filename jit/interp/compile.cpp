@@ -1,0 +1,89 @@
+// Micro-ops -> uops: handler selection and layout of a block.
+#include "common/log.h"
+#include "jit/interp/handlers.h"
+#include "jit/interp/interpreter.h"
+
+namespace penumbra::jit {
+
+using translator::MicroOp;
+using translator::Op;
+using translator::Shape;
+
+Handler handler_for(const MicroOp& op) {
+  switch (translator::shape_of(op.op)) {
+    case Shape::Move: case Shape::Address: case Shape::Widen: case Shape::Unary:
+    case Shape::Binary: case Shape::Ternary:
+      return integer_handler(op);
+    case Shape::ReadFlags: case Shape::WriteFlags:
+      return flags_handler(op);
+    case Shape::Memory: case Shape::Segmented:
+      return memory_handler(op);
+    case Shape::Check:
+      return control_handler(op);
+    case Shape::Control: {
+      Handler handler = flags_handler(op);
+      return handler != nullptr ? handler : control_handler(op);
+    }
+    default:
+      return vector_handler(op);
+  }
+}
+
+namespace {
+
+/// What one micro-op becomes. A branch's target is the jump behind the fall-through jump.
+Uop lower(const MicroOp& op, size_t index) {
+  Uop uop{.handler = handler_for(op),
+          .immediate = op.immediate,
+          .d = op.d, .a = op.a, .b = op.b, .c = op.c,
+          .displacement = op.displacement,
+          .index = static_cast<u16>(index),
+          .scale = op.scale,
+          .extra = static_cast<u8>(op.flags_before)};
+  if (op.op == Op::Jump) uop.displacement = static_cast<i32>(op.immediate);
+  PENUMBRA_ASSERT(uop.handler != nullptr);
+  return uop;
+}
+
+bool is_branch(const MicroOp& op) {
+  return op.op == Op::BranchFlags || op.op == Op::BranchNonzero || op.op == Op::BranchSub ||
+         op.op == Op::BranchAnd;
+}
+
+/// The jump that a branch takes, as a micro-op of its own at the block's end.
+MicroOp taken_jump(const MicroOp& branch, const MicroOp& fall_through) {
+  bool fused = branch.op == Op::BranchSub || branch.op == Op::BranchAnd;
+  MicroOp jump = fall_through;
+  jump.immediate = fused ? static_cast<u64>(static_cast<i64>(branch.displacement))
+                         : branch.immediate;
+  return jump;
+}
+
+}  // namespace
+
+std::unique_ptr<CompiledBlock> compile(const translator::Block& block) {
+  std::vector<MicroOp> ops = block.ops;
+  if (ops.size() >= 2 && is_branch(ops[ops.size() - 2])) {
+    ops.push_back(taken_jump(ops[ops.size() - 2], ops.back()));
+  }
+  if (block.crosses_page) ops.insert(ops.begin(), MicroOp{});
+  auto compiled = std::make_unique<CompiledBlock>();
+  compiled->ir = block;
+  compiled->ir.ops = {};
+  compiled->crosses_page = block.crosses_page;
+  compiled->storage = std::make_unique<u8[]>(sizeof(BlockCode) + ops.size() * sizeof(Uop));
+  BlockCode* code = compiled->code();
+  code->owner = compiled.get();
+  code->count = static_cast<i64>(block.instructions.size());
+  for (size_t i = 0; i < ops.size(); ++i) {
+    code->uops[i] = lower(ops[i], i);
+    if (ops[i].op == Op::Call) {
+      code->uops[i].immediate = reinterpret_cast<u64>(&compiled->ir.calls[ops[i].immediate]);
+    }
+    compiled->sites.push_back({ops[i].instruction, ops[i].segment, ops[i].flags_before});
+  }
+  if (block.crosses_page) code->uops[0].handler = next_page_check();
+  return compiled;
+}
+
+}  // namespace penumbra::jit

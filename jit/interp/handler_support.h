@@ -1,0 +1,46 @@
+// What the handlers_*.cpp files share: slots, the tail call to the next uop, and leaving.
+#pragma once
+
+#include "jit/interp/interpreter.h"
+#include "jit/interp/uop.h"
+
+namespace penumbra::jit {
+
+#define PENUMBRA_TAIL(uop) [[clang::musttail]] return (uop)->handler(s, uop, t, left)
+#define PENUMBRA_NEXT PENUMBRA_TAIL(u + 1)
+
+template <class T>
+inline T get(const CpuState* s, Slot slot) {
+  return load_from<T>(reinterpret_cast<const u8*>(s) + slot);
+}
+
+/// Writes a register as x86 does: 8 and 16 bits leave the rest, 32 bits zero-extend.
+template <class T>
+inline void put(CpuState* s, Slot slot, T value) {
+  u8* address = reinterpret_cast<u8*>(s) + slot;
+  if constexpr (sizeof(T) == 4) {
+    store_to<u64>(address, value);
+  } else {
+    store_to<T>(address, value);
+  }
+}
+
+inline Interpreter& engine(CpuState* s) { return *static_cast<Interpreter*>(s->engine); }
+
+/// The uop's instruction did not retire: state becomes precise in front of it.
+/// Returns the slice's instructions left.
+inline void stop_before(CpuState* s, const Uop* u, i64 left, Stop stop) {
+  engine(s).stop_before(*s, u, left, stop);
+}
+
+template <class Function>
+constexpr void for_width(Width width, Function function) {
+  switch (width) {
+    case Width::W8: return function(u8{});
+    case Width::W16: return function(u16{});
+    case Width::W32: return function(u32{});
+    default: return function(u64{});
+  }
+}
+
+}  // namespace penumbra::jit

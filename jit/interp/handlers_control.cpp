@@ -1,0 +1,142 @@
+// Handlers that leave a block or may: jumps, named operations, raised faults, checks.
+#include "cpu/semantics/vector_checked.h"
+#include "jit/interp/handler_support.h"
+#include "jit/interp/handlers.h"
+
+namespace penumbra::jit {
+namespace {
+
+using cpu::FlagKind;
+using translator::MicroOp;
+using translator::Op;
+
+#define PENUMBRA_STORE_KIND \
+  if (u->extra != static_cast<u8>(FlagKind::Dynamic)) s->flag_kind = static_cast<FlagKind>(u->extra)
+
+/// Stops with all state current in front of the block at `rip`.
+inline void stop_at(CpuState* s, u64 rip, i64 left, Stop stop) {
+  s->rip = rip;
+  s->instructions_left = left;
+  engine(s).set_stop(stop);
+}
+
+__attribute__((noinline)) void stop_slice(CpuState* s, const BlockCode* block, i64 left) {
+  stop_at(s, engine(s).rip_at(*s, block->owner->ir.start), left, Stop::Slice);
+}
+
+#define PENUMBRA_ENTER(block)                                                         \
+  do {                                                                                \
+    const BlockCode* entered = (block);                                               \
+    i64 after = left - entered->count;                                                \
+    if (after < __atomic_load_n(&s->stop_below, __ATOMIC_RELAXED)) [[unlikely]]       \
+      return stop_slice(s, entered, left);                                            \
+    [[clang::musttail]] return entered->uops[0].handler(s, entered->uops, t, after);  \
+  } while (0)
+
+template <bool kStoresKind>
+PENUMBRA_HANDLER jump(PENUMBRA_HANDLER_ARGUMENTS) {
+  if constexpr (kStoresKind) s->flag_kind = static_cast<FlagKind>(u->extra);
+  PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(u->immediate));
+}
+
+PENUMBRA_HANDLER jump_unlinked(PENUMBRA_HANDLER_ARGUMENTS) {
+  PENUMBRA_STORE_KIND;
+  const BlockCode* block = engine(s).link(*s, u);
+  if (block == nullptr) {
+    return stop_at(s, engine(s).rip_at(*s, static_cast<i64>(u->displacement)), left, Stop::Lookup);
+  }
+  PENUMBRA_ENTER(block);
+}
+
+PENUMBRA_HANDLER jump_far(PENUMBRA_HANDLER_ARGUMENTS) {
+  PENUMBRA_STORE_KIND;
+  u64 rip = engine(s).rip_at(*s, static_cast<i64>(u->displacement));
+  const BlockCode* block = engine(s).probe(*s, t, rip);
+  if (block == nullptr) [[unlikely]] return stop_at(s, rip, left, Stop::Lookup);
+  PENUMBRA_ENTER(block);
+}
+
+template <class T>
+PENUMBRA_HANDLER jump_dynamic(PENUMBRA_HANDLER_ARGUMENTS) {
+  PENUMBRA_STORE_KIND;
+  u64 rip = get<T>(s, u->a);
+  const BlockCode* block = engine(s).probe(*s, t, rip);
+  if (block == nullptr) [[unlikely]] return stop_at(s, rip, left, Stop::Lookup);
+  PENUMBRA_ENTER(block);
+}
+
+PENUMBRA_HANDLER leave(PENUMBRA_HANDLER_ARGUMENTS) { stop_before(s, u, left, Stop::Lookup); }
+
+PENUMBRA_HANDLER check_next_page(PENUMBRA_HANDLER_ARGUMENTS) {
+  if (!engine(s).check_next_page(*s, u, left)) return;
+  PENUMBRA_NEXT;
+}
+
+PENUMBRA_HANDLER call(PENUMBRA_HANDLER_ARGUMENTS) {
+  s->instructions_left = left;
+  if (!engine(s).call(*s, u)) return;
+  left = s->instructions_left;
+  t = static_cast<const mmu::ShadowTable*>(s->table);
+  PENUMBRA_NEXT;
+}
+
+PENUMBRA_HANDLER raise(PENUMBRA_HANDLER_ARGUMENTS) {
+  engine(s).set_fault(Fault::of(static_cast<Vector>(u->immediate)));
+  stop_before(s, u, left, Stop::Fault);
+}
+
+PENUMBRA_HANDLER check_fpu(PENUMBRA_HANDLER_ARGUMENTS) {
+  constexpr u16 kErrorSummary = 1u << 7;
+  if (s->x87.status & kErrorSummary) [[unlikely]] {
+    engine(s).set_fault(Fault::of(Vector::Mf));
+    return stop_before(s, u, left, Stop::Fault);
+  }
+  PENUMBRA_NEXT;
+}
+
+PENUMBRA_HANDLER begin_sse(PENUMBRA_HANDLER_ARGUMENTS) {
+  s->mxcsr = cpu::begin_checked(s->mxcsr);
+  PENUMBRA_NEXT;
+}
+
+PENUMBRA_HANDLER end_sse(PENUMBRA_HANDLER_ARGUMENTS) {
+  if (!engine(s).end_checked_sse(u)) return stop_before(s, u, left, Stop::Fault);
+  PENUMBRA_NEXT;
+}
+
+Handler jump_handler(const MicroOp& op) {
+  bool in_page = op.immediate < kPageSize;
+  return in_page ? jump_unlinked : jump_far;
+}
+
+Handler jump_dynamic_handler(const MicroOp& op) {
+  Handler handler = nullptr;
+  for_width(op.width, [&]<class T>(T) { handler = jump_dynamic<T>; });
+  return handler;
+}
+
+}  // namespace
+
+Handler linked_jump(FlagKind kind) {
+  return kind == FlagKind::Dynamic ? jump<false> : jump<true>;
+}
+Handler unlinked_jump() { return jump_unlinked; }
+Handler leave_handler() { return leave; }
+Handler next_page_check() { return check_next_page; }
+
+void unlink_jump(Uop& jump) { jump.handler = jump_unlinked; }
+
+Handler control_handler(const MicroOp& op) {
+  switch (op.op) {
+    case Op::Jump: return jump_handler(op);
+    case Op::JumpDynamic: return jump_dynamic_handler(op);
+    case Op::Call: return call;
+    case Op::Raise: return raise;
+    case Op::CheckFpu: return check_fpu;
+    case Op::BeginSse: return begin_sse;
+    case Op::EndSse: return end_sse;
+    default: return nullptr;
+  }
+}
+
+}  // namespace penumbra::jit

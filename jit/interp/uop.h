@@ -1,0 +1,87 @@
+// The threaded interpreter's code: pre-decoded micro-ops, each with the address of its handler.
+//
+// A handler computes one micro-op and tail-calls the next one's. The state pointer, the current
+// uop, the current view of the shadow page table and the instructions left of the slice stay in
+// host registers all along.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common/code_mode.h"
+#include "cpu/state.h"
+#include "mmu/shadow_table.h"
+#include "translator/ir/block.h"
+
+namespace penumbra::jit {
+
+using cpu::CpuState;
+using translator::Slot;
+
+struct Uop;
+
+#define PENUMBRA_HANDLER __attribute__((preserve_none)) void
+#define PENUMBRA_HANDLER_ARGUMENTS \
+  [[maybe_unused]] CpuState *s, [[maybe_unused]] const Uop *u, \
+      [[maybe_unused]] const mmu::ShadowTable *t, [[maybe_unused]] i64 left
+using Handler = PENUMBRA_HANDLER (*)(PENUMBRA_HANDLER_ARGUMENTS);
+
+struct Uop {
+  Handler handler;
+  u64 immediate;
+  Slot d, a, b, c;
+  i32 displacement;
+  u16 index;  ///< in its block
+  u8 scale;
+  u8 extra;   ///< flag kind before the uop, or a condition
+};
+static_assert(sizeof(Uop) == 32);
+
+struct CompiledBlock;
+
+/// What generated code needs of a block at entry, in front of its uops.
+struct BlockCode {
+  CompiledBlock* owner;
+  i64 count;  ///< guest instructions
+  Uop uops[];
+
+  static const BlockCode* of(const Uop* uop) {
+    auto* first = reinterpret_cast<const u8*>(uop - uop->index);
+    return reinterpret_cast<const BlockCode*>(first - offsetof(BlockCode, uops));
+  }
+};
+
+/// What a uop's slow path needs to know: the instruction it belongs to.
+struct UopSite {
+  u16 instruction;
+  Segment segment;
+  cpu::FlagKind flags_before;
+};
+
+/// Key of a block: the host address of its first byte stands for the physical address.
+struct BlockKey {
+  const u8* code = nullptr;
+  u32 mode = 0;  ///< CodeMode word; kSingle: at most one instruction
+  static constexpr u32 kSingle = 1u << 31;
+  friend bool operator==(const BlockKey&, const BlockKey&) = default;
+};
+
+/// A block and everything that its owner, the cache, has to know of it.
+struct CompiledBlock {
+  BlockKey key;
+  GuestPhys physical;     ///< of the first byte
+  u32 size = 0;           ///< bytes in the first page
+  GuestPhys next_page{};  ///< of the second page where crosses_page
+  const u8* next_page_code = nullptr;
+  bool crosses_page = false;
+  bool valid = true;
+  translator::Block ir;            ///< sites and calls; micro-ops are dropped
+  std::vector<UopSite> sites;
+  std::unique_ptr<u8[]> storage;   ///< holds the BlockCode
+  std::vector<Uop*> incoming;      ///< linked jumps to here
+  std::vector<std::pair<CompiledBlock*, Uop*>> outgoing;  ///< linked jumps from here
+
+  BlockCode* code() { return reinterpret_cast<BlockCode*>(storage.get()); }
+};
+
+}  // namespace penumbra::jit

@@ -1,0 +1,308 @@
+#include "machine/vcpu.h"
+
+#include <optional>
+
+#include "cpu/interrupts.h"
+#include "cpu/mode.h"
+#include "cpu/reset.h"
+#include "jit/interp/interpreter.h"
+
+namespace penumbra::machine {
+
+using cpu::Flag;
+using jit::Stop;
+
+struct Vcpu::Impl final : cpu::Environment {
+  Impl(mmu::AddressSpace& address_space, const cpu::CpuModel& cpu_model, VcpuHost& vcpu_host)
+      : space(address_space), model(cpu_model), host(vcpu_host), mmu(space, external) {
+    reset();
+  }
+
+  mmu::AddressSpace& space;
+  cpu::CpuModel model;
+  VcpuHost& host;
+  cpu::CpuState state;
+  ExternalBuffer external;
+  mmu::Mmu mmu;
+  cpu::CpuContext context{state, mmu, *this, model};
+  jit::Interpreter engine{context, space, mmu};
+  /// retired() is this minus instructions_left.
+  u64 slice_end = 0;
+  bool exit_requested = false;  ///< written atomically
+  /// An event whose delivery waits for an external access.
+  std::optional<cpu::Event> undelivered;
+  TraceFunction trace = nullptr;
+  void* trace_user = nullptr;
+  ExceptionHook exception_hook;
+  u64 interrupts = 0, exceptions = 0, external_exits = 0;
+  /// The next block is longer than the rest of the slice: go on one by one.
+  bool step_rest = false;
+  static constexpr u64 kSingleStep = bit(14);  ///< DR6.BS
+
+  // -- Environment ---------------------------------------------------------------------------------
+  Expected<u32> port_read(u16 port, u8 size) override {
+    TRY_ASSIGN(u64 value, external.read(ExternalAccess::Space::Port, port, size));
+    return static_cast<u32>(value);
+  }
+  Expected<> port_write(u16 port, u8 size, u32 value) override {
+    return external.write(ExternalAccess::Space::Port, port, size, value);
+  }
+  u64 clock_tsc() override { return host.clock_tsc(); }
+  u64 random() override { return host.random(); }
+  Expected<u64> apic_read_msr(u32 index) override { return host.apic_read_msr(index); }
+  Expected<> apic_write_msr(u32 index, u64 value) override {
+    return host.apic_write_msr(index, value);
+  }
+  u64 read_cr8() override { return host.read_cr8(); }
+  void write_cr8(u64 value) override { host.write_cr8(value); }
+  void paging_changed() override { update_paging(); }
+  void cr3_written(u64 value) override {
+    mmu.write_cr3(value);
+    update_paging();
+  }
+  void paging_mode_changed() override {
+    mmu.write_cr3(state.cr3);
+    update_paging();
+  }
+  void invlpg(u64 linear) override {
+    mmu.invalidate_page(linear);
+    state.table = mmu.table();
+  }
+  void invpcid(u64 type, u16 pcid, u64 linear) override {
+    mmu.invalidate_pcid(type, pcid, linear);
+    state.table = mmu.table();
+  }
+  /// Elements of at most 8 bytes: as many as are sure to fit what is left of the slice.
+  u64 repeat_budget() override { return state.instructions_left > 1 ? state.instructions_left * 8 : 1; }
+  void charge_repeat(u64 bytes) override {
+    state.repeat_bytes += bytes;
+    state.instructions_left -= static_cast<i64>(state.repeat_bytes / 64);
+    state.repeat_bytes %= 64;
+  }
+
+  void update_paging() {
+    mmu.set_context({.cr0 = state.cr0, .cr3 = state.cr3, .cr4 = state.cr4, .efer = state.efer,
+                     .pkru = 0, .cpl = state.cpl, .ac = state.flag(Flag::kAc)});
+    state.table = mmu.table();
+  }
+
+  // -- running -------------------------------------------------------------------------------------
+  u64 retired() const { return slice_end - static_cast<u64>(state.instructions_left); }
+  void set_slice(u64 instructions) {
+    slice_end = retired() + instructions;
+    state.instructions_left = static_cast<i64>(instructions);
+  }
+
+  Exit run(u64 max_instructions);
+  void reset();
+  void serialize_undelivered(Archive& archive);
+  void loaded();
+
+ private:
+  std::optional<Exit> before_instruction();
+  std::optional<Exit> deliver(const cpu::Event& event);
+  std::optional<Exit> wake_or_halt();
+  std::optional<Exit> after_stop(Stop stop);
+  std::optional<Exit> on_fault(const Fault& fault);
+  Stop step(u64 goal);
+  bool interrupt_deliverable() {
+    return state.flag(Flag::kIf) && host.interrupt_pending();
+  }
+  Exit external_exit();
+  bool take_exit_request();
+};
+
+void Vcpu::Impl::reset() {
+  u64 count = retired();
+  cpu::reset(state, model);
+  external.clear();
+  undelivered.reset();
+  slice_end = count;
+  state.instructions_left = 0;
+  paging_mode_changed();
+}
+
+bool Vcpu::Impl::take_exit_request() {
+  if (!__atomic_exchange_n(&exit_requested, false, __ATOMIC_ACQ_REL)) return false;
+  __atomic_store_n(&state.stop_below, 0, __ATOMIC_RELAXED);
+  return true;
+}
+
+Exit Vcpu::Impl::external_exit() {
+  const ExternalAccess& access = external.pending();
+  bool port = access.space == ExternalAccess::Space::Port;
+  ++external_exits;
+  return {port ? Exit::Reason::Port : Exit::Reason::Mmio, access, {}};
+}
+
+Exit Vcpu::Impl::run(u64 max_instructions) {
+  u64 goal = retired() + max_instructions;
+  for (;;) {
+    if (external.has_pending()) return external_exit();
+    if (auto exit = before_instruction()) return *exit;
+    if (retired() >= goal) return {Exit::Reason::Budget, {}, {}};
+    if (take_exit_request()) return {Exit::Reason::Interrupted, {}, {}};
+    if (auto exit = after_stop(step(goal))) return *exit;
+  }
+}
+
+/// Events at an instruction boundary, in the manual's order (SDM 3A table 6-2).
+std::optional<Exit> Vcpu::Impl::before_instruction() {
+  if (external.has_finished() && !undelivered) return {};  // in the middle of an instruction
+  if (undelivered) {
+    cpu::Event event = *undelivered;
+    return deliver(event);
+  }
+  if (state.activity != cpu::Activity::Running) return wake_or_halt();
+  if (state.pending_debug != 0) {
+    Fault trap = Fault::of(Vector::Db);
+    trap.dr6 = state.pending_debug;
+    state.pending_debug = 0;
+    if (exception_hook && exception_hook(trap)) return Exit{Exit::Reason::Debug, {}, {}};
+    return deliver(cpu::Event::of(trap));
+  }
+  if (state.interrupt_shadow) return {};
+  if (state.nmi_pending && !state.nmi_blocked) {
+    state.nmi_pending = false;
+    return deliver(cpu::Event::of(cpu::EventSource::Nmi, static_cast<u8>(Vector::Nmi)));
+  }
+  if (interrupt_deliverable()) {
+    ++interrupts;
+    return deliver(cpu::Event::of(cpu::EventSource::External, host.acknowledge_interrupt()));
+  }
+  return {};
+}
+
+std::optional<Exit> Vcpu::Impl::wake_or_halt() {
+  bool wakes = (state.nmi_pending && !state.nmi_blocked) || interrupt_deliverable();
+  if (state.activity != cpu::Activity::Halted || !wakes) return Exit{Exit::Reason::Halt, {}, {}};
+  state.activity = cpu::Activity::Running;
+  state.interrupt_shadow = 0;
+  return before_instruction();
+}
+
+std::optional<Exit> Vcpu::Impl::deliver(const cpu::Event& event) {
+  external.rewind();
+  cpu::Delivery delivery = cpu::deliver(context, event);
+  undelivered.reset();
+  switch (delivery.kind) {
+    case cpu::Delivery::Kind::Delivered:
+      external.clear();
+      state.interrupt_shadow = 0;
+      return {};
+    case cpu::Delivery::Kind::External:
+      undelivered = event;
+      return external_exit();
+    case cpu::Delivery::Kind::Shutdown:
+      external.clear();
+      state.activity = cpu::Activity::Shutdown;
+      return Exit{Exit::Reason::Shutdown, {}, std::move(delivery.detail)};
+  }
+  return {};
+}
+
+/// Runs blocks, or one instruction where something has to be looked at behind it.
+Stop Vcpu::Impl::step(u64 goal) {
+  bool shadow = state.interrupt_shadow != 0;
+  bool trap = state.flag(Flag::kTf);
+  bool single = shadow || trap || trace != nullptr || external.has_finished() || step_rest;
+  if (trace != nullptr && !external.has_finished()) trace(trace_user, state);
+  CodeMode mode = cpu::code_mode(state, !space.a20());
+  u64 before = retired();
+  set_slice(single ? 1 : goal - before);
+  external.rewind();
+  Stop stop = engine.run(mode, single);
+  step_rest = stop == Stop::Slice && state.instructions_left > 0;
+  bool retired_one = single && retired() != before;
+  if (retired_one && shadow) state.interrupt_shadow = 0;
+  if (retired_one && trap) state.pending_debug |= kSingleStep;
+  return stop;
+}
+
+std::optional<Exit> Vcpu::Impl::after_stop(Stop stop) {
+  if (stop == Stop::Fault) return on_fault(engine.fault());
+  if (stop != Stop::Repeat) external.clear();
+  return {};
+}
+
+std::optional<Exit> Vcpu::Impl::on_fault(const Fault& fault) {
+  if (fault.kind == Fault::Kind::External) return external_exit();
+  external.clear();
+  ++exceptions;
+  if (exception_hook && exception_hook(fault)) return Exit{Exit::Reason::Debug, {}, {}};
+  return deliver(cpu::Event::of(fault));
+}
+
+void Vcpu::Impl::serialize_undelivered(Archive& archive) {
+  bool waiting = undelivered.has_value();
+  cpu::Event event = undelivered.value_or(cpu::Event{});
+  archive(waiting, event.vector, event.source, event.has_error_code, event.error_code,
+          event.restart);
+  if (archive.loading()) undelivered = waiting ? std::optional(event) : std::nullopt;
+}
+
+/// Loaded fields are untrusted: those that index or reach the host's units are put in range.
+void Vcpu::Impl::loaded() {
+  constexpr u32 kMxcsrDefined = 0xffff;
+  if (state.flag_kind > cpu::FlagKind::Explicit) state.flag_kind = cpu::FlagKind::Explicit;
+  if (state.activity > cpu::Activity::WaitForSipi) state.activity = cpu::Activity::Shutdown;
+  state.cpl &= 3;
+  state.mxcsr &= kMxcsrDefined;
+  slice_end = state.retired;
+  state.instructions_left = 0;
+  engine.flush();
+  paging_mode_changed();
+}
+
+Vcpu::Vcpu(mmu::AddressSpace& space, const cpu::CpuModel& model, VcpuHost& host)
+    : impl_(std::make_unique<Impl>(space, model, host)) {}
+Vcpu::~Vcpu() = default;
+
+Exit Vcpu::run(u64 max_instructions) {
+  Exit exit = impl_->run(max_instructions);
+  impl_->state.retired = impl_->retired();
+  return exit;
+}
+
+void Vcpu::complete(u64 data) { impl_->external.complete(data); }
+
+void Vcpu::request_exit() {
+  __atomic_store_n(&impl_->exit_requested, true, __ATOMIC_RELEASE);
+  __atomic_store_n(&impl_->state.stop_below, INT64_MAX, __ATOMIC_RELEASE);
+}
+
+void Vcpu::reset() { impl_->reset(); }
+void Vcpu::raise_nmi() { impl_->state.nmi_pending = true; }
+cpu::CpuState& Vcpu::state() { return impl_->state; }
+void Vcpu::state_changed() { impl_->paging_mode_changed(); }
+mmu::Mmu& Vcpu::mmu() { return impl_->mmu; }
+u64 Vcpu::retired() const { return impl_->retired(); }
+
+VcpuCounters Vcpu::counters() const {
+  const auto& engine = impl_->engine.counters();
+  return {.blocks_translated = engine.blocks,
+          .instructions_translated = engine.instructions,
+          .lookups = engine.lookups,
+          .links = engine.links,
+          .invalidations = engine.invalidations,
+          .interrupts = impl_->interrupts,
+          .exceptions = impl_->exceptions,
+          .external_exits = impl_->external_exits};
+}
+
+void Vcpu::set_trace(TraceFunction function, void* user) {
+  impl_->trace = function;
+  impl_->trace_user = user;
+}
+
+void Vcpu::set_exception_hook(ExceptionHook hook) { impl_->exception_hook = std::move(hook); }
+
+void Vcpu::serialize(Archive& archive) {
+  cpu::CpuState& s = impl_->state;
+  s.retired = impl_->retired();
+  archive(s, impl_->external);
+  impl_->serialize_undelivered(archive);
+  if (archive.loading()) impl_->loaded();
+}
+
+}  // namespace penumbra::machine
