@@ -45,7 +45,7 @@ std::expected<u64, std::string> parse_memory_size(std::string_view text) {
   u64 number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::string_view suffix = text.substr(static_cast<size_t>(end - text.data()));
-  u64 unit = suffix.empty() ? 1 : suffix.size() == 1 ? unit_of(suffix[0]) : 0;
+  u64 unit = suffix.empty() ? 1ull << 20 : suffix.size() == 1 ? unit_of(suffix[0]) : 0;
   u64 size = 0;
   if (error != std::errc() || unit == 0 || __builtin_mul_overflow(number, unit, &size)) {
     return std::unexpected(fmt::format("'{}' is not a size; write 512M or 2G", text));

@@ -46,7 +46,7 @@ struct MemoryMap {
   u64 memory_;
 };
 
-/// "512M", "2G", "65536K", or bytes; the error is one line for the user.
+/// "512M", "2G", "65536K", or a plain number of MiB; the error is one line for the user.
 std::expected<u64, std::string> parse_memory_size(std::string_view text);
 
 }  // namespace penumbra::machine

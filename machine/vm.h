@@ -94,6 +94,8 @@ class Vm final : private VcpuHost, private devices::LocalApicHost {
 
   /// Instructions retired since power-on, over resets and snapshots.
   u64 retired() const;
+  /// The same since this Vm was created or restored.
+  u64 retired_here() const { return retired() - retired_at_start_; }
   u64 resets() const { return resets_; }
   u64 halts() const { return halts_; }
 
@@ -174,7 +176,7 @@ class Vm final : private VcpuHost, private devices::LocalApicHost {
   std::optional<RunResult> result_;
   std::atomic<bool> stop_requested_ = false;
   bool reset_wanted_ = false;
-  u64 retired_before_reset_ = 0;
+  u64 retired_before_reset_ = 0, retired_at_start_ = 0;
   u64 resets_ = 0, halts_ = 0;
   std::vector<u64> triple_faults_;  ///< instruction counts of the last ones
   std::optional<u64> halted_since_; ///< with interrupts off, in virtual time

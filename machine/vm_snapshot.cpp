@@ -128,6 +128,7 @@ std::expected<void, std::string> Vm::restore(const snapshot::Container& containe
     if (auto loaded = load(section, container); !loaded) return loaded;
   }
   vcpu_->state_changed();
+  retired_at_start_ = retired();
   return {};
 }
 

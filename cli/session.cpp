@@ -1,0 +1,283 @@
+#include "cli/session.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <ctime>
+
+#include "cli/run.h"
+#include "common/log.h"
+#include "machine/host_file.h"
+#include "machine/linux_loader.h"
+
+namespace penumbra::cli {
+
+namespace {
+
+/// 2026-01-01 00:00 UTC: when every deterministic machine is switched on.
+constexpr i64 kDeterministicTime = 1'767'225'600;
+
+std::unexpected<std::string> about(const std::string& file, const std::string& what) {
+  return std::unexpected(fmt::format("{}: {}", file, what));
+}
+
+}  // namespace
+
+// ---- preparation --------------------------------------------------------------------------------
+
+std::expected<void, std::string> Session::prepare() {
+  for (auto step : {&Session::read_snapshot, &Session::open_outputs, &Session::create_machine,
+                    &Session::boot_kernel}) {
+    if (auto done = (this->*step)(); !done) return done;
+  }
+  return {};
+}
+
+Session::Prepared Session::read_snapshot() {
+  if (!options_.restore) return {};
+  auto container = snapshot::Container::read(*options_.restore);
+  if (!container) return about(*options_.restore, container.error());
+  auto config = machine::Vm::saved_config(*container);
+  if (!config) return about(*options_.restore, config.error());
+  snapshot_ = std::move(*container);
+  saved_config_ = *config;
+  return {};
+}
+
+Session::Prepared Session::open_outputs() {
+  if (saved_config_ && !options_.serial_given) {
+    options_.serial.clear();
+    bool stdio_free = true;
+    for (u8 port = 0; port < machine::BoardConfig::kSerialPorts; ++port) {
+      bool present = saved_config_->serial_ports & (1u << port);
+      auto kind = present && stdio_free ? SerialOption::Kind::Stdio : SerialOption::Kind::None;
+      if (present && !stdio_free) return about(*options_.restore, "has several serial ports; "
+                                               "name where each goes with --serial");
+      if (present) stdio_free = false;
+      options_.serial.push_back({kind, {}});
+    }
+  }
+  for (u8 port = 0; port < options_.serial.size(); ++port) {
+    if (auto opened = open_serial(options_.serial[port], port); !opened) return opened;
+  }
+  if (options_.save && !options_.save->serial_text.empty()) {
+    if (board_.serial[0] == nullptr) {
+      return std::unexpected("--save-when: serial:TEXT needs a COM1; give --serial");
+    }
+    watcher_ = std::make_unique<TextWatcher>(*board_.serial[0], options_.save->serial_text, [this] {
+      text_seen_ = true;
+      vm_->request_stop();
+    });
+    board_.serial[0] = watcher_.get();
+  }
+  if (options_.debug_console) {
+    auto output = Output::open(*options_.debug_console);
+    if (!output) return std::unexpected(output.error());
+    board_.debug_console = output->get();
+    outputs_.push_back(std::move(*output));
+  }
+  if (options_.stats) {
+    auto stats = StatsFile::create(*options_.stats);
+    if (!stats) return std::unexpected(stats.error());
+    stats_ = *stats;
+  }
+  if (options_.trace) {
+    auto trace = debug::ExecTrace::open(*options_.trace);
+    if (!trace) return std::unexpected(trace.error());
+    trace_ = std::move(*trace);
+  }
+  return {};
+}
+
+Session::Prepared Session::open_serial(const SerialOption& serial, u8 port) {
+  if (serial.kind == SerialOption::Kind::None) return {};
+  if (serial.kind == SerialOption::Kind::Stdio) {
+    outputs_.push_back(std::make_unique<Output>(STDOUT_FILENO, "standard output"));
+    stdio_port_ = port;
+  } else {
+    auto output = Output::open(serial.path);
+    if (!output) return std::unexpected(output.error());
+    outputs_.push_back(std::move(*output));
+  }
+  board_.serial[port] = outputs_.back().get();
+  return {};
+}
+
+machine::VmConfig Session::vm_config() const {
+  machine::VmConfig config;
+  bool deterministic = options_.deterministic.value_or(
+      saved_config_ && saved_config_->clock == machine::VirtualClock::Mode::Deterministic);
+  config.memory = options_.memory.value_or(saved_config_ ? saved_config_->memory : config.memory);
+  config.cpu = options_.cpu.value_or(saved_config_ ? saved_config_->cpu : config.cpu);
+  config.clock = deterministic ? machine::VirtualClock::Mode::Deterministic
+                               : machine::VirtualClock::Mode::Host;
+  config.board = board_;
+  config.board.debug_exit = options_.debug_exit;
+  config.board.unix_time = deterministic ? kDeterministicTime : std::time(nullptr);
+  config.reboot = options_.reboot;
+  return config;
+}
+
+Session::Prepared Session::create_machine() {
+  auto vm = machine::Vm::create(vm_config());
+  if (!vm) return std::unexpected(vm.error());
+  vm_ = std::move(*vm);
+  if (!snapshot_) return {};
+  if (auto restored = vm_->restore(*snapshot_); !restored) {
+    return about(*options_.restore, restored.error());
+  }
+  snapshot_.reset();
+  return {};
+}
+
+Session::Prepared Session::boot_kernel() {
+  if (!options_.kernel) return {};
+  u64 room = vm_->memory_map().memory();
+  auto kernel = machine::read_host_file(*options_.kernel, room);
+  if (!kernel) return std::unexpected(kernel.error());
+  std::vector<u8> initrd;
+  if (options_.initrd) {
+    auto file = machine::read_host_file(*options_.initrd, room);
+    if (!file) return std::unexpected(file.error());
+    initrd = std::move(*file);
+  }
+  auto plan = machine::plan_linux_boot({.kernel = *kernel,
+                                        .initrd = initrd,
+                                        .command_line = options_.append,
+                                        .rsdp = vm_->rsdp(),
+                                        .long_mode = vm_->model().has(cpu::Feature::LongMode),
+                                        .map = vm_->memory_map()});
+  if (!plan) return about(*options_.kernel, plan.error());
+  vm_->power_on(std::move(*plan));
+  return {};
+}
+
+// ---- the run ------------------------------------------------------------------------------------
+
+int Session::run() {
+  signals_ = std::make_unique<StopSignals>([this] { vm_->request_stop(); });
+  attach_console();
+  if (trace_) tracer_ = std::make_unique<machine::ExecTracer>(vm_->vcpu(), vm_->memory(), *trace_);
+  if (stdio_port_) terminal_ = std::make_unique<RawTerminal>(STDIN_FILENO);
+  started_ns_ = machine::host_monotonic_ns();
+  machine::RunResult result = run_until_end();
+  for (auto& output : outputs_) output->flush();
+  terminal_.reset();
+  return finish(result);
+}
+
+void Session::attach_console() {
+  auto input = !stdio_port_                  ? Console::Input::None
+               : ::isatty(STDIN_FILENO) != 0 ? Console::Input::Keys
+                                             : Console::Input::Bytes;
+  console_ = std::make_unique<Console>(
+      *vm_, input, stdio_port_.value_or(0), signals_->wake_descriptor(),
+      Console::Hooks{[this] { stop(true); }, [this] { return status_line(); }});
+  for (auto& output : outputs_) {
+    output->set_hooks({[this] { return signals_->received() != 0 || quit_; },
+                       [this] {
+                         output_lost_ = true;
+                         stop(false);
+                       }});
+    console_->add_output(*output);
+  }
+  vm_->set_host_events(console_.get());
+}
+
+void Session::stop(bool quit) {
+  quit_ = quit_ || quit;
+  vm_->request_stop();
+}
+
+/// Runs, with a pause for the snapshot.
+machine::RunResult Session::run_until_end() {
+  u64 limit = options_.max_instructions.value_or(~0ull);
+  std::optional<u64> save_at;
+  if (options_.save) save_at = options_.save->instructions;
+  while (true) {
+    u64 done = vm_->retired_here();
+    u64 until = save_at && *save_at < limit ? *save_at : limit;
+    machine::RunResult result = vm_->run(until > done ? until - done : 0);
+    using Kind = machine::RunResult::Kind;
+    bool at_count = result.kind == Kind::MaxInstructions && save_at && until == *save_at;
+    bool at_text = result.kind == Kind::Stopped && text_seen_;
+    if (signals_->received() != 0 || quit_ || output_lost_) return result;
+    if (!at_count && !at_text) return result;
+    save_at.reset();
+    text_seen_ = false;
+    bool first = options_.save.has_value();
+    if (first && (!save() || options_.save->exit_after)) return {Kind::Stopped};
+    options_.save.reset();
+  }
+}
+
+bool Session::save() {
+  auto saved = vm_->save(options_.save->path);
+  if (saved) return true;
+  log_line(fmt::format("{}: {}", options_.save->path, saved.error()));
+  save_failed_ = true;
+  return false;
+}
+
+std::string Session::status_line() const {
+  double seconds =
+      static_cast<double>(machine::host_monotonic_ns() - started_ns_) / 1e9;
+  auto instructions = static_cast<double>(vm_->retired_here());
+  return fmt::format("penumbra: {:.0f} million instructions, {:.1f} MIPS, guest time {:.1f} s",
+                     instructions / 1e6, seconds > 0 ? instructions / seconds / 1e6 : 0,
+                     static_cast<double>(vm_->clock().now_ns()) / 1e9);
+}
+
+// ---- the end ------------------------------------------------------------------------------------
+
+int Session::finish(const machine::RunResult& result) {
+  tracer_.reset();
+  trace_.reset();
+  u64 wall_ns = machine::host_monotonic_ns() - started_ns_;
+  int status = status_of(result);
+  if (stats_) {
+    if (auto written = stats_->write(*vm_, end_name(result.kind), wall_ns); !written) {
+      log_line(written.error());
+      return Status::kBadInput;
+    }
+  }
+  return status;
+}
+
+int Session::status_of(const machine::RunResult& result) {
+  using Kind = machine::RunResult::Kind;
+  if (save_failed_ || output_lost_) return Status::kBadInput;
+  switch (result.kind) {
+    case Kind::PoweredOff:
+    case Kind::Reset: return Status::kSuccess;
+    case Kind::DebugExit: return static_cast<int>(result.status & 0xff);
+    case Kind::TripleFault:
+      log_line(fmt::format("the guest's CPU shut down (triple fault): {}", result.detail));
+      return Status::kTripleFault;
+    case Kind::MaxInstructions:
+      log_line(fmt::format("stopped after {} instructions", vm_->retired_here()));
+      return Status::kLimit;
+    case Kind::Halted:
+      log_line("the guest halted and nothing can wake it");
+      return Status::kHalted;
+    case Kind::Stopped:
+      return signals_->received() != 0 ? Status::kSignal + signals_->received() : Status::kSuccess;
+  }
+  return Status::kSuccess;
+}
+
+int run_machine(const Arguments& arguments) {
+  auto options = parse_run_options(arguments);
+  if (!options) {
+    log_line(options.error());
+    return Status::kBadInput;
+  }
+  Session session(std::move(*options));
+  if (auto prepared = session.prepare(); !prepared) {
+    log_line(prepared.error());
+    return Status::kBadInput;
+  }
+  return session.run();
+}
+
+}  // namespace penumbra::cli
