@@ -2,8 +2,9 @@
 //
 // Real-mode vector table, 32-bit IDT (interrupt, trap and task gates, virtual-8086 entry), 64-bit
 // IDT with IST; SDM 3A chapter 6, 20.3 for virtual-8086 mode, AMD APM 2 chapter 8. All-or-nothing:
-// when delivery itself faults nothing but CR2 and DR6 has changed. RIP must be the address that the
-// handler should see: of the instruction for faults, of the next one for traps and interrupts.
+// when delivery itself faults nothing but CR2 and DR6 has changed (a task switch may fault late, see
+// system/task_switch.h). RIP must be the address that the handler should see: of the instruction for
+// faults, of the next one for traps and interrupts; only INT n and its like give their own length.
 #pragma once
 
 #include <string>
@@ -27,9 +28,10 @@ struct Event {
   bool has_error_code = false;
   u32 error_code = 0;
   bool restart = false;  ///< RF is pushed as 1: faults, except instruction breakpoints
+  u8 length = 0;         ///< of the software-interrupt instruction at rip
 
   static Event of(const Fault& fault);
-  static Event of(EventSource source, u8 vector) { return {vector, source, false, 0, false}; }
+  static Event of(EventSource source, u8 vector) { return {vector, source}; }
 };
 
 /// How the delivery of an event ended.
@@ -48,8 +50,7 @@ Delivery deliver(CpuContext& ctx, const Fault& fault);
 /// Delivers any event, with the rules for double and triple faults (SDM 3A table 6-5).
 Delivery deliver(CpuContext& ctx, const Event& event);
 
-/// One attempt, without the double-fault rules: what INT n, INT3, INTO and INT1 do. rip must
-/// already be that of the next instruction; on a fault the caller restores it.
+/// One attempt, without the double-fault rules: what INT n, INT3, INTO and INT1 do.
 Expected<> deliver_once(CpuContext& ctx, const Event& event);
 
 }  // namespace penumbra::cpu

@@ -39,6 +39,8 @@ class CpuModel {
 
   /// CPUID without the bits that depend on state (OSXSAVE, APIC id, APIC enable): see cpuid.cpp.
   CpuidResult cpuid(u32 leaf, u32 subleaf) const;
+  /// The feature bits alone of a leaf.
+  CpuidResult features(u32 leaf, u32 subleaf) const;
   /// One line naming the model and its masked features, stored in snapshots.
   std::string description() const;
 

@@ -169,7 +169,6 @@ Stack::Stack(CpuContext& ctx, const SegmentRegister& ss, u64 pointer, Width poin
 /// 64-bit stacks have no segment; the others are checked as SS.
 Expected<u64> Stack::linear(u64 offset, u32 size, Access access) const {
   if (width_ == Width::W64) return long_mode_address(offset, size, true);
-  if (ctx_.state.efer & Efer::kLma && in_long_mode(ctx_.state)) return offset & 0xffffffffu;
   return linear_address(ctx_, ss_, true, offset, size, access);
 }
 

@@ -36,9 +36,11 @@ void reset_core(CpuState& state, const CpuModel& model) {
 }  // namespace
 
 void reset(CpuState& state, const CpuModel& model) {
-  u64 retired = state.retired;
-  state = CpuState{};
-  state.retired = retired;
+  CpuState fresh;
+  fresh.table = state.table;
+  fresh.instructions_left = state.instructions_left;
+  fresh.retired = state.retired;
+  state = fresh;
   reset_core(state, model);
   state.cr0 = Cr0::kCd | Cr0::kNw | Cr0::kEt;
   state.x87.control = 0x40;  // FNINIT's 37Fh only after FNINIT

@@ -86,7 +86,7 @@ Expected<SegmentRegister> check_data_segment(CpuContext& ctx, u16 selector);
 /// for stack switches. Null is refused; callers to which 64-bit code may give one ask before.
 Expected<SegmentRegister> check_stack_segment(CpuContext& ctx, u16 selector, u8 cpl, Vector vector);
 
-/// MOV Sreg, POP Sreg, LDS, ...: all modes, with the accessed bit; not for CS.
+/// MOV Sreg, POP Sreg, LDS, ...: all modes, with the accessed bit; CS only outside protected mode.
 Expected<> load_segment(CpuContext& ctx, Segment which, u16 selector);
 /// What a load in real or virtual-8086 mode makes of `segment` (real mode keeps the limit).
 void load_real_segment(CpuState& state, Segment which, u16 selector);

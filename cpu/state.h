@@ -96,9 +96,14 @@ struct StoredMsrs {
   u64 mtrr_base[8] = {}, mtrr_mask[8] = {};
   u64 misc_enable = 0;
   u64 spec_ctrl = 0;
+  u64 hwcr = 0, syscfg = 0, nb_cfg = 0;  ///< AMD: C001_0015h, C001_0010h, C001_001Fh
+  u64 mcg_status = 0, mcg_control = 0;
+  u64 mc_bank[4][4] = {};  ///< CTL, STATUS, ADDR, MISC of each machine-check bank
   template <class A>
   void serialize(A& archive) {
-    archive(pat, mtrr_default, mtrr_fixed, mtrr_base, mtrr_mask, misc_enable, spec_ctrl);
+    archive(pat, mtrr_default, mtrr_fixed, mtrr_base, mtrr_mask, misc_enable, spec_ctrl, hwcr,
+            syscfg, nb_cfg, mcg_status, mcg_control);
+    for (auto& bank : mc_bank) archive(bank);
   }
 };
 
