@@ -54,13 +54,14 @@ Bytes table(std::string_view signature, u8 revision, const Bytes& body) {
   return bytes;
 }
 
-/// Generic address structure (5.2.3.2): a range of ports.
-void add_port_address(Fields& fields, u16 port, u32 size) {
+/// Generic address structure (5.2.3.2): `size` bytes of ports, read `access` bytes at a time.
+void add_port_address(Fields& fields, u16 port, u32 size, u32 access) {
   constexpr u8 kSystemIo = 1;
-  u8 access = size == 1 ? 1 : size == 2 ? 2 : 3;
-  fields.u(port ? kSystemIo : 0, 1).u(port ? 8 * size : 0, 1).u(0, 1).u(port ? access : 0, 1);
-  fields.u(port, 8);
+  u8 access_code = access == 1 ? 1 : access == 2 ? 2 : 3;
+  fields.u(kSystemIo, 1).u(8 * size, 1).u(0, 1).u(access_code, 1).u(port, 8);
 }
+
+void add_no_address(Fields& fields) { fields.zeros(12); }
 
 // FADT flags (table 5.10) and IA-PC boot flags (table 5.11).
 constexpr u32 kWbinvd = 1 << 0, kProcC1 = 1 << 2, kSleepButtonIsControl = 1 << 5,
@@ -89,19 +90,19 @@ Bytes fadt(const AcpiConfig& config, u64 facs, u64 dsdt) {
   fields.u(kNoC2, 2).u(kNoC3, 2).u(0, 2).u(0, 2).u(0, 1).u(0, 1);
   fields.u(0, 1).u(0, 1).u(kRtcCentury, 1);  // no day and month alarm
   fields.u(boot_flags(config), 2).u(0, 1).u(flags, 4);
-  add_port_address(fields, config.reset_port, 1);
+  add_port_address(fields, config.reset_port, 1, 1);
   fields.u(AcpiPm::kResetValue, 1).u(0, 2).u(kMinorRevision, 1);
   fields.u(0, 8).u(dsdt, 8);  // X_FIRMWARE_CTRL is used only above 4 GiB
-  add_port_address(fields, config.pm1_event_port, 4);
-  add_port_address(fields, 0, 4);
-  add_port_address(fields, config.pm1_control_port, 2);
-  add_port_address(fields, 0, 2);
-  add_port_address(fields, 0, 1);
-  add_port_address(fields, config.pm_timer_port, 4);
-  add_port_address(fields, config.gpe0_port, AcpiPm::kGpeBlockBytes);
-  add_port_address(fields, 0, 4);
-  add_port_address(fields, 0, 1);  // sleep control and status: reduced hardware only
-  add_port_address(fields, 0, 1);
+  add_port_address(fields, config.pm1_event_port, 4, 2);
+  add_no_address(fields);
+  add_port_address(fields, config.pm1_control_port, 2, 2);
+  add_no_address(fields);
+  add_no_address(fields);
+  add_port_address(fields, config.pm_timer_port, 4, 4);
+  add_port_address(fields, config.gpe0_port, AcpiPm::kGpeBlockBytes, 1);
+  add_no_address(fields);
+  add_no_address(fields);  // sleep control and status: reduced hardware only
+  add_no_address(fields);
   fields.u(0, 8);  // hypervisor vendor
   return table("FACP", kRevision, fields.take());
 }
@@ -181,11 +182,11 @@ Bytes root_bridge(const AcpiConfig& config) {
   Bytes choose = aml::concat({aml::if_(aml::path("\\PICM"), aml::return_(aml::path("PRTA"))),
                               aml::return_(aml::path("PRTP"))});
   return aml::device(
-      "PCI0", aml::concat({aml::name("_HID", aml::eisa_id("PNP0A03")),
-                           aml::name("_ADR", aml::integer(0)), aml::name("_UID", aml::integer(0)),
-                           aml::name("_BBN", aml::integer(0)), aml::name("_CRS", windows),
-                           aml::name("PRTA", apic_routing), aml::name("PRTP", pic_routing),
-                           aml::method("_PRT", 0, choose), isa_devices(config)}));
+      "PCI0",
+      aml::concat({aml::name("_HID", aml::eisa_id("PNP0A03")), aml::name("_UID", aml::integer(0)),
+                   aml::name("_BBN", aml::integer(0)), aml::name("_CRS", windows),
+                   aml::name("PRTA", apic_routing), aml::name("PRTP", pic_routing),
+                   aml::method("_PRT", 0, choose), isa_devices(config)}));
 }
 
 Bytes dsdt(const AcpiConfig& config) {

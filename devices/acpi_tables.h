@@ -17,7 +17,7 @@ struct AcpiConfig {
   u64 base = 0xf0000;  ///< where the image goes; a multiple of 64
   std::vector<u8> apic_ids = {0};
   u32 local_apic_base = 0xfee00000;
-  u8 io_apic_id = 1;
+  u8 io_apic_id = 1;  ///< one that no local APIC has
   u32 io_apic_base = 0xfec00000;
 
   u16 sci_irq = 9;
