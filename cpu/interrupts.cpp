@@ -258,11 +258,12 @@ bool makes_double_fault(Severity first, Severity second) {
 }
 
 /// What an exception does besides its delivery: CR2, DR6, DR7.GD.
-void note_exception(CpuState& state, const Fault& fault) {
+void note_exception(CpuState& state, const Event& event) {
   constexpr u64 kGeneralDetect = bit(13), kBreakpointCauses = 15;
-  if (fault.vector == Vector::Pf) state.cr2 = fault.address;
-  if (fault.vector != Vector::Db) return;
-  state.dr6 = (state.dr6 & ~kBreakpointCauses) | fault.dr6;
+  if (event.source != EventSource::Exception) return;
+  if (event.vector == static_cast<u8>(Vector::Pf)) state.cr2 = event.address;
+  if (event.vector != static_cast<u8>(Vector::Db)) return;
+  state.dr6 = (state.dr6 & ~kBreakpointCauses) | event.dr6;
   state.dr7 &= ~kGeneralDetect;
 }
 
@@ -321,6 +322,8 @@ Event Event::of(const Fault& fault) {
   event.vector = static_cast<u8>(fault.vector);
   event.has_error_code = penumbra::has_error_code(fault.vector);
   event.error_code = fault.error_code;
+  event.address = fault.address;
+  event.dr6 = fault.dr6;
   bool trap = fault.vector == Vector::Db || fault.vector == Vector::Bp ||
               fault.vector == Vector::Of || fault.vector == Vector::Df ||
               fault.vector == Vector::Mc;
@@ -333,16 +336,14 @@ Expected<> deliver_once(CpuContext& ctx, const Event& event) {
   return Entry(ctx, event).deliver();
 }
 
-Delivery deliver(CpuContext& ctx, const Fault& fault) {
-  note_exception(ctx.state, fault);
-  return deliver(ctx, Event::of(fault));
-}
+Delivery deliver(CpuContext& ctx, const Fault& fault) { return deliver(ctx, Event::of(fault)); }
 
 Delivery deliver(CpuContext& ctx, const Event& first) {
   constexpr int kMostExceptions = 8;  // more can only be a cycle of benign ones
   Event event = first;
   std::string chain = name_of(event);
   for (int i = 0; i < kMostExceptions; ++i) {
+    note_exception(ctx.state, event);
     auto delivered = deliver_once(ctx, event);
     if (delivered) {
       arrive(ctx.state, event);
@@ -350,8 +351,8 @@ Delivery deliver(CpuContext& ctx, const Event& first) {
     }
     const Fault& fault = delivered.error();
     if (fault.kind == Fault::Kind::External) return {Delivery::Kind::External, {}};
-    note_exception(ctx.state, fault);
     Event second = Event::of(fault);
+    note_exception(ctx.state, second);
     chain += " raised " + name_of(second);
     if (severity(event) == Severity::DoubleFault) break;
     bool twofold = makes_double_fault(severity(event), severity(second));

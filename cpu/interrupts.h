@@ -29,9 +29,16 @@ struct Event {
   u32 error_code = 0;
   bool restart = false;  ///< RF is pushed as 1: faults, except instruction breakpoints
   u8 length = 0;         ///< of the software-interrupt instruction at rip
+  u64 address = 0;       ///< what CR2 becomes; page faults
+  u64 dr6 = 0;           ///< causes for DR6; debug exceptions
 
   static Event of(const Fault& fault);
   static Event of(EventSource source, u8 vector) { return {vector, source}; }
+
+  template <class A>
+  void serialize(A& archive) {
+    archive(vector, source, has_error_code, error_code, restart, length, address, dr6);
+  }
 };
 
 /// How the delivery of an event ended.
@@ -47,7 +54,7 @@ struct Delivery {
 
 /// Delivers an exception that an instruction raised (fault.kind must be Exception).
 Delivery deliver(CpuContext& ctx, const Fault& fault);
-/// Delivers any event, with the rules for double and triple faults (SDM 3A table 6-5).
+/// Delivers any event: CR2 or DR6 and DR7.GD, then the handler, with the rules for double and triple faults (SDM 3A table 6-5).
 Delivery deliver(CpuContext& ctx, const Event& event);
 
 /// One attempt, without the double-fault rules: what INT n, INT3, INTO and INT1 do.
