@@ -11,15 +11,17 @@ ShadowCache::ShadowCache(PhysicalMemory& memory, Mmu::Counters& counters)
 ShadowCache::~ShadowCache() { memory_.remove_listener(this); }
 
 ShadowSpace& ShadowCache::space(const Root& root, const PagingMode& mode) {
-  u64 key = mode.key();
-  for (ShadowSpace& space : spaces_)
-    if (space.matches(root, key)) {
-      space.last_used = ++clock_;
-      return space;
+  u64 key = mode.key(), hash = key;
+  for (u64 value : root.value) hash = (hash ^ value) * 0x9e3779b97f4a7c15;
+  for (unsigned i = 0; i < kMostSpaces; ++i)
+    if (hashes_[i] == hash && spaces_[i].matches(root, key)) {
+      spaces_[i].last_used = ++clock_;
+      return spaces_[i];
     }
   ShadowSpace& space = least_recent(nullptr);
   if (space.used()) retire(space);
   space.adopt(root, mode);
+  hashes_[&space - spaces_.data()] = hash;
   space.last_used = ++clock_;
   ++counters_.tables;
   return space;
@@ -46,6 +48,14 @@ ShadowTable& ShadowCache::view(ShadowSpace& space, ViewKind kind) {
     space.set_view(kind, views_.take());
   }
   return views_.table(space.view(kind));
+}
+
+RamPage ShadowCache::writable_page(const ShadowSpace& space, ViewKind kind, u64 linear, u32 size) {
+  RamPage page = views_.writable_page(space.view(kind), linear, size);
+  if (page == kNoPage) return kNoPage;
+  memory_.mark_dirty(page);
+  if (memory_.facts(page).plain()) views_.untrack(space.view(kind), linear);
+  return page;
 }
 
 void ShadowCache::drop_everything() {

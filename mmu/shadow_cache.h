@@ -25,6 +25,13 @@ class ShadowCache final : public ShadowListener {
   /// A view of it; may take the views of spaces that were used less recently, never of `space`.
   ShadowTable& view(ShadowSpace& space, ViewKind kind);
 
+  void fill(ShadowSpace& space, ViewKind kind, u64 linear, const Grant& grant) {
+    view(space, kind);
+    space.fill(kind, linear, grant);
+  }
+  /// ViewPool::writable_page() for a store that is about to happen; the view must exist.
+  RamPage writable_page(const ShadowSpace& space, ViewKind kind, u64 linear, u32 size);
+
   void drop_writers(RamPage page) override { views_.drop_writers(page); }
   void table_written(RamPage page, u32 offset, u32 size, const u8* old) override;
   void drop_everything() override;
@@ -43,7 +50,8 @@ class ShadowCache final : public ShadowListener {
   ViewPool views_;
   TableUses uses_;
   std::vector<ShadowSpace> spaces_;
-  std::vector<TableUses::Use> written_;  ///< scratch of table_written
+  std::array<u64, kMostSpaces> hashes_{};  ///< of root and mode of each space: a quick no
+  std::vector<TableUses::Use> written_;    ///< scratch of table_written
   u64 clock_ = 0;
 };
 

@@ -27,8 +27,8 @@ class ShadowSpace {
     bool has_path = false;  ///< without it nothing is filled
     u8 levels = 0;          ///< table pages on the path, root first; 0 with paging off
     std::array<RamPage, kMostLevels> tables{};
-    Rights upper;     ///< before the leaf entry
-    TableEntry leaf;  ///< of a page table: any entry; of a large page: its own
+    Rights upper;       ///< before the leaf entry
+    TableEntry leaf{};  ///< of a page table: any entry; of a large page: its own
   };
 
   ShadowSpace(ViewPool& views, TableUses& uses, u16 id) : views_(views), uses_(uses), id_(id) {

@@ -3,7 +3,8 @@
 // One compare covers presence, page crossing and canonical form: the page of the access's last byte
 // must equal the tag found at the index of its first byte. A zero-filled table is empty: tag 0 is
 // page 0, whose index is 0, and init() marks the entries at the indices of page 0 and of the last
-// page (an access that wraps) as absent. Two adjacent pages never share an index. kAbsent never equals a page.
+// page (an access that wraps) as absent. Two adjacent pages never share an index. kAbsent never
+// equals a page.
 #pragma once
 
 #include "common/types.h"
@@ -25,8 +26,7 @@ struct ShadowTable {
 
   /// Makes a zero-filled table empty.
   void init() {
-    for (u64 page : {0ull, ~0ull})
-      entry(page) = {kAbsent, kAbsent, kAbsent, 0};
+    for (u64 page : {0ull, ~0ull}) entry(page) = {kAbsent, kAbsent, kAbsent, 0};
   }
 
   /// Hashed so that streams a power of two apart do not collide; index(0) == 0.
@@ -40,18 +40,21 @@ struct ShadowTable {
   /// Host address of an access that needs no slow path, else nullptr.
   u8* for_read(u64 linear, u32 size) const {
     const ShadowEntry& e = entry(linear);
-    if (page_of(linear + size - 1) != e.read_tag) [[unlikely]] return nullptr;
+    if (page_of(linear + size - 1) != e.read_tag) [[unlikely]]
+      return nullptr;
     return reinterpret_cast<u8*>(linear + e.addend);
   }
   u8* for_write(u64 linear, u32 size) const {
     const ShadowEntry& e = entry(linear);
-    if (page_of(linear + size - 1) != e.write_tag) [[unlikely]] return nullptr;
+    if (page_of(linear + size - 1) != e.write_tag) [[unlikely]]
+      return nullptr;
     return reinterpret_cast<u8*>(linear + e.addend);
   }
   /// Host address of the code byte at `linear`, else nullptr.
   const u8* for_execute(u64 linear) const {
     const ShadowEntry& e = entry(linear);
-    if (page_of(linear) != e.execute_tag) [[unlikely]] return nullptr;
+    if (page_of(linear) != e.execute_tag) [[unlikely]]
+      return nullptr;
     return reinterpret_cast<const u8*>(linear + e.addend);
   }
 };

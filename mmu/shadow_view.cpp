@@ -17,15 +17,19 @@ ViewPool::ViewId ViewPool::take() {
     free_.pop_back();
     return view;
   }
-  views_.emplace_back().table[0].init();
+  View& view = views_.emplace_back();
+  view.table[0].init();
+  view.links[0].tracked_tag = ShadowTable::kAbsent;
   return static_cast<ViewId>(views_.size() - 1);
 }
 
-void ViewPool::insert(SlotId slot, RamPage page) {
-  SlotId head = writers_[page];
-  link(slot) = {head, 0, page};
+void ViewPool::insert(SlotId slot) {
+  Link& added = link(slot);
+  SlotId& head = writers_[added.page];
+  added.next = head;
+  added.previous = 0;
   if (head) link(head).previous = slot;
-  writers_[page] = slot;
+  head = slot;
 }
 
 void ViewPool::remove(SlotId slot) {
@@ -47,21 +51,36 @@ void ViewPool::fill(ViewId view, u64 linear, const Grant& grant) {
   entry.write_tag = grant.write ? page : ShadowTable::kAbsent;
   entry.execute_tag = grant.execute ? page : ShadowTable::kAbsent;
   entry.addend = reinterpret_cast<u64>(grant.host) - page;
-  if (grant.write) insert(slot, grant.page);
+  Link& side = link(slot);
+  side.tracked_tag = grant.tracked ? page : ShadowTable::kAbsent;
+  side.page = grant.page;
+  if (grant.write) insert(slot);
+}
+
+void ViewPool::untrack(ViewId view, u64 linear) {
+  u64 index = ShadowTable::index(linear);
+  SlotId slot = slot_id(view, index);
+  Link& side = link(slot);
+  if (side.tracked_tag != page_of(linear)) return;
+  table(view).entries[index].write_tag = std::exchange(side.tracked_tag, ShadowTable::kAbsent);
+  insert(slot);
 }
 
 void ViewPool::drop(ViewId view, u64 linear) {
   u64 index = ShadowTable::index(linear), page = page_of(linear);
   ShadowEntry& entry = table(view).entries[index];
   if (entry.read_tag != page && entry.write_tag != page && entry.execute_tag != page) return;
-  if (writable(entry, index)) remove(slot_id(view, index));
+  SlotId slot = slot_id(view, index);
+  if (writable(entry, index)) remove(slot);
+  link(slot).tracked_tag = ShadowTable::kAbsent;
   entry.read_tag = entry.write_tag = entry.execute_tag = ShadowTable::kAbsent;
 }
 
 void ViewPool::drop_writers(RamPage page) {
   for (SlotId slot = writers_[page]; slot; slot = link(slot).next) {
     View& view = views_[(slot - 1) >> ShadowTable::kIndexBits];
-    view.table[0].entries[(slot - 1) & kIndexMask].write_tag = ShadowTable::kAbsent;
+    ShadowEntry& entry = view.table[0].entries[(slot - 1) & kIndexMask];
+    link(slot).tracked_tag = std::exchange(entry.write_tag, ShadowTable::kAbsent);
   }
   writers_[page] = 0;
 }

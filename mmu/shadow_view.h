@@ -1,9 +1,11 @@
 // Shadow tables with what the fast path does not need: who maps a page writable.
 //
-// A View is a ShadowTable and, for each of its entries, a link in the list of all entries (of all
+// A View is a ShadowTable and, for each of its entries, a Link in the list of all entries (of all
 // views) that map the same RAM page for writing. The lists are exact: an entry is in the list of
 // its page if and only if its write_tag is present. So taking a page out of every fast view costs
 // what it is mapped, and no more.
+// An entry that the guest may write but whose page is not plain (code, page table, clean) has its
+// page in tracked_tag instead: a store to it needs no translation, only the page's facts.
 #pragma once
 
 #include <vector>
@@ -23,6 +25,7 @@ struct Grant {
   u8* host = nullptr;  ///< of the page's first byte
   RamPage page = kNoPage;
   bool read = false, write = false, execute = false;
+  bool tracked = false;  ///< write is granted, but each store must meet the page's facts
 };
 
 class ViewPool {
@@ -42,14 +45,26 @@ class ViewPool {
   void fill(ViewId view, u64 linear, const Grant& grant);
   /// Removes what the view holds for the page of `linear`.
   void drop(ViewId view, u64 linear);
+  /// The RAM page that the view lets the guest write at [linear, +size), tracked or not, else
+  /// kNoPage; an access that crosses pages is not found.
+  RamPage writable_page(ViewId view, u64 linear, u32 size) {
+    u64 index = ShadowTable::index(linear), page = page_of(linear + size - 1);
+    const View& v = views_[view];
+    const Link& link = v.links[index];
+    return link.tracked_tag == page || v.table[0].entries[index].write_tag == page ? link.page
+                                                                                   : kNoPage;
+  }
+  /// The page of a tracked entry has become plain: its stores may be fast again.
+  void untrack(ViewId view, u64 linear);
   /// Takes the page out of every view for writing.
   void drop_writers(RamPage page);
 
  private:
   using SlotId = u32;  ///< view << kIndexBits | index, plus 1 in lists so that 0 means none
   struct Link {
+    u64 tracked_tag;  ///< as write_tag: a page or kAbsent, or 0 where nothing was ever filled
     SlotId next, previous;
-    RamPage page;
+    RamPage page;  ///< of an entry with write_tag or tracked_tag
   };
   struct View {
     MappedArray<ShadowTable> table{1};
@@ -62,7 +77,7 @@ class ViewPool {
   Link& link(SlotId slot) {
     return views_[(slot - 1) >> ShadowTable::kIndexBits].links[(slot - 1) & kIndexMask];
   }
-  void insert(SlotId slot, RamPage page);
+  void insert(SlotId slot);
   void remove(SlotId slot);
 
   static constexpr u32 kIndexMask = ShadowTable::kEntries - 1;

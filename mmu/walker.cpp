@@ -41,47 +41,39 @@ bool take(const PagingMode& mode, Walk& walk, const TableEntry& entry) {
 TableEntry Walker::read_entry(const PagingMode& mode, u64 table, u64 index, u8 level) const {
   u64 offset = index * mode.entry_bytes;
   Location location = memory_.locate(table + offset);
-  TableEntry entry;
-  entry.value = location.host           ? load_entry(location.host, mode.entry_bytes)
-                : mode.entry_bytes == 4 ? 0xffffffff
-                                        : ~0ull;
-  entry.page = location.page;
-  entry.offset = static_cast<u16>(offset);
-  entry.level = level;
-  entry.rom = location.rom;
-  return entry;
+  u64 value = mode.entry_bytes == 4 ? 0xffffffff : ~0ull;
+  if (location.host) value = load_entry(location.host, mode.entry_bytes);
+  return {value, location.page, static_cast<u16>(offset), level, location.rom};
 }
 
-Walk Walker::walk(const PagingMode& mode, const Root& root, u64 linear) const {
-  Walk walk;
+void Walker::walk(const PagingMode& mode, const Root& root, u64 linear, Walk& walk) const {
   if (mode.kind == PagingKind::Off) {
     walk.end = Walk::End::Mapped;
     walk.frame = page_of(linear);
-    return walk;
+    return;
   }
   u64 table = root.value[0];
   if (mode.kind == PagingKind::Pae) {
     table = root.value[Bits<31, 30>::get(linear)];
-    if (!(table & Entry::kPresent)) return walk;
+    if (!(table & Entry::kPresent)) return;
     walk.end = Walk::End::Reserved;
-    if (table & PagingMode::reserved_pdpte()) return walk;
+    if (table & PagingMode::reserved_pdpte()) return;
   }
   for (unsigned level = mode.levels;; --level) {
     u64 index = (linear >> mode.shift(level)) & ((1u << mode.index_bits) - 1);
     TableEntry entry = read_entry(mode, table & kTableMask, index, static_cast<u8>(level));
-    if (take(mode, walk, entry)) return walk;
+    if (take(mode, walk, entry)) return;
     table = entry.value;
   }
 }
 
-Walk Walker::walk_leaf(const PagingMode& mode, const TableEntry& leaf, Rights upper) const {
-  Walk walk;
+void Walker::walk_leaf(const PagingMode& mode, const TableEntry& leaf, Rights upper,
+                       Walk& walk) const {
   walk.rights = upper;
   walk.from_leaf = true;
   TableEntry entry = leaf;
   entry.value = load_entry(memory_.page_host(leaf.page) + leaf.offset, mode.entry_bytes);
   take(mode, walk, entry);
-  return walk;
 }
 
 bool Walker::set_flags(const PagingMode& mode, Walk& walk, bool write) {

@@ -18,11 +18,11 @@ struct Root {
 
 /// One entry of a paging structure as the walker met it.
 struct TableEntry {
-  u64 value = 0;
-  RamPage page = kNoPage;  ///< of the table; kNoPage where no RAM or ROM answers
-  u16 offset = 0;          ///< of the entry, bytes
-  u8 level = 0;            ///< 1 = page table
-  bool rom = false;
+  u64 value;
+  RamPage page;  ///< of the table; kNoPage where no RAM or ROM answers
+  u16 offset;    ///< of the entry, bytes
+  u8 level;      ///< 1 = page table
+  bool rom;
 };
 
 struct Walk {
@@ -35,7 +35,7 @@ struct Walk {
   u8 leaf_shift = 12;      ///< log2 of the page size
   Rights rights;
   u64 frame = 0;  ///< physical address of the page that holds the linear address, size 1 << shift
-  std::array<TableEntry, kMostLevels> entries;
+  std::array<TableEntry, kMostLevels> entries;  ///< the first `count` are valid
 
   bool mapped() const { return end == End::Mapped; }
   const TableEntry& leaf() const { return entries[count - 1]; }
@@ -46,9 +46,10 @@ class Walker {
  public:
   explicit Walker(PhysicalMemory& memory) : memory_(memory) {}
 
-  Walk walk(const PagingMode& mode, const Root& root, u64 linear) const;
+  /// `walk` must be new.
+  void walk(const PagingMode& mode, const Root& root, u64 linear, Walk& walk) const;
   /// The last step alone, for a leaf whose upper levels are known to allow `upper`.
-  Walk walk_leaf(const PagingMode& mode, const TableEntry& leaf, Rights upper) const;
+  void walk_leaf(const PagingMode& mode, const TableEntry& leaf, Rights upper, Walk& walk) const;
 
   /// Sets accessed in all entries and dirty in the leaf (for `write`), atomically, and updates the
   /// values in `walk`; false when an entry has changed meanwhile and the walk must be repeated.
