@@ -1,9 +1,9 @@
 // A guest of a few instructions on a bare Vcpu: no board, no clock, no operating system.
 //
-// The guest is real-mode code. It writes "Hi!\n" to port E9h, reads a register that lies in no
-// memory at D0000h, adds the two words it got from the outside world and halts. Everything outside
-// the CPU is this program: it prints the port's bytes and answers the register. run() returns when
-// it needs something, and goes on when complete() has given it.
+// The guest is real-mode code. It writes "Hi!\n" to port E9h, reads a register at D0000h, where no
+// memory is, then port 42, and halts. Everything outside the CPU is this program: it prints the
+// bytes of port E9h and answers the reads. run() returns when it needs something from outside, and
+// goes on once complete() has given it.
 #include <fmt/format.h>
 
 #include "machine/vcpu.h"
