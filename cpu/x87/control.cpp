@@ -1,4 +1,4 @@
-// x87 control instructions (SDM 1, 8.3.11): none changes the instruction pointers.
+// x87 control instructions (SDM 1, 8.3.11). The first group does not change the instruction pointers.
 #include "cpu/ops.h"
 #include "cpu/x87/unit.h"
 
@@ -51,6 +51,41 @@ Outcome fwait(CpuContext& ctx, const Operands&) {
 /// FENI, FDISI and FSETPM of earlier coprocessors do nothing.
 Outcome x87_no_operation(CpuContext& ctx, const Operands&) {
   TRY(check_available(ctx));
+  return Next::Continue;
+}
+
+Outcome fnop(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  track(ctx, ops);
+  return Next::Continue;
+}
+
+Outcome fincstp(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  track(ctx, ops);
+  move_top(ctx.state.x87, 1);
+  merge_status(ctx.state.x87, 0, Status::kC1);
+  return Next::Continue;
+}
+
+Outcome fdecstp(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  track(ctx, ops);
+  move_top(ctx.state.x87, -1);
+  merge_status(ctx.state.x87, 0, Status::kC1);
+  return Next::Continue;
+}
+
+Outcome ffree(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  track(ctx, ops);
+  set_empty(ctx.state.x87, ops.at[0].reg & 7);
+  return Next::Continue;
+}
+
+Outcome ffreep(CpuContext& ctx, const Operands& ops) {
+  TRY(ffree(ctx, ops));
+  pop(ctx.state.x87);
   return Next::Continue;
 }
 

@@ -1,0 +1,132 @@
+// FCOM, FUCOM, FICOM, FCOMI, FUCOMI, FTST and FXAM with their popping forms (SDM 1, 8.3.4).
+//
+// FCOMI and FUCOMI are computed as FCOM and FUCOM, whose C0, C2 and C3 are their CF, PF and ZF.
+#include "cpu/ops.h"
+#include "cpu/x87/memory_source.h"
+
+namespace penumbra::cpu::ops {
+
+using namespace x87;
+
+namespace {
+
+enum class Order : u8 { Signals, Quiet };  ///< whether a quiet NaN is an invalid operand
+
+template <Order O>
+HostResult compare(const HostOperands& in, MemorySource& source) {
+  if constexpr (O == Order::Quiet) return host_execute<0xdd, 0xe1>(in);
+  switch (source.kind) {
+    case MemorySource::Kind::Single: return host_execute<0xd8, 0x10>(in, source.bytes);
+    case MemorySource::Kind::Double: return host_execute<0xdc, 0x10>(in, source.bytes);
+    default: return host_execute<0xd8, 0xd1>(in);
+  }
+}
+
+using Reader = Expected<MemorySource> (*)(CpuContext&, const Operands&);
+
+/// Into the condition bits; then as many pops.
+template <Order O, Reader Read = read_source>
+Outcome compare_conditions(CpuContext& ctx, const Operands& ops, unsigned pops) {
+  TRY(check_waiting(ctx));
+  TRY_ASSIGN(MemorySource source, Read(ctx, ops));
+  X87State& x87 = ctx.state.x87;
+  HostResult out = compare<O>(binary_operands(x87, 0, source, ops), source);
+  track(ctx, ops);
+  merge_status(x87, out.status, Status::kConditions);
+  if (out.abandoned(x87.control)) return Next::Continue;
+  while (pops-- > 0) pop(x87);
+  return Next::Continue;
+}
+
+u32 flags_of(u16 status) {
+  return (status & Status::kC0 ? Flag::kCf : 0) | (status & Status::kC2 ? Flag::kPf : 0) |
+         (status & Status::kC3 ? Flag::kZf : 0);
+}
+
+/// Into EFLAGS; then as many pops.
+template <Order O>
+Outcome compare_flags(CpuContext& ctx, const Operands& ops, unsigned pops) {
+  TRY(check_waiting(ctx));
+  MemorySource none;
+  X87State& x87 = ctx.state.x87;
+  HostResult out = compare<O>(binary_operands(x87, 0, none, ops), none);
+  track(ctx, ops);
+  merge_status(x87, out.status, Status::kC1);
+  if (out.abandoned(x87.control)) return Next::Continue;
+  ctx.state.set_arithmetic_flags(flags_of(out.status));
+  while (pops-- > 0) pop(x87);
+  return Next::Continue;
+}
+
+/// SDM 2, FXAM: class of a value; C1 is its sign.
+u16 class_of(const X87Register& value) {
+  constexpr u16 kNan = Status::kC0, kNormal = Status::kC2, kInfinity = Status::kC2 | Status::kC0,
+                kZero = Status::kC3, kDenormal = Status::kC3 | Status::kC2;
+  u16 exponent = value.exponent & 0x7fff;
+  bool integer_bit = value.mantissa >> 63;
+  if (exponent == 0) return value.mantissa == 0 ? kZero : kDenormal;
+  if (!integer_bit) return 0;  // unsupported
+  if (exponent != 0x7fff) return kNormal;
+  return value.mantissa << 1 ? kNan : kInfinity;
+}
+
+}  // namespace
+
+Outcome fcom(CpuContext& ctx, const Operands& ops) {
+  return compare_conditions<Order::Signals>(ctx, ops, 0);
+}
+Outcome fcomp(CpuContext& ctx, const Operands& ops) {
+  return compare_conditions<Order::Signals>(ctx, ops, 1);
+}
+Outcome fcompp(CpuContext& ctx, const Operands& ops) {
+  return compare_conditions<Order::Signals>(ctx, ops, 2);
+}
+Outcome fucom(CpuContext& ctx, const Operands& ops) {
+  return compare_conditions<Order::Quiet>(ctx, ops, 0);
+}
+Outcome fucomp(CpuContext& ctx, const Operands& ops) {
+  return compare_conditions<Order::Quiet>(ctx, ops, 1);
+}
+Outcome fucompp(CpuContext& ctx, const Operands& ops) {
+  return compare_conditions<Order::Quiet>(ctx, ops, 2);
+}
+Outcome ficom(CpuContext& ctx, const Operands& ops) {
+  return compare_conditions<Order::Signals, read_integer_source>(ctx, ops, 0);
+}
+Outcome ficomp(CpuContext& ctx, const Operands& ops) {
+  return compare_conditions<Order::Signals, read_integer_source>(ctx, ops, 1);
+}
+Outcome fcomi(CpuContext& ctx, const Operands& ops) {
+  return compare_flags<Order::Signals>(ctx, ops, 0);
+}
+Outcome fcomip(CpuContext& ctx, const Operands& ops) {
+  return compare_flags<Order::Signals>(ctx, ops, 1);
+}
+Outcome fucomi(CpuContext& ctx, const Operands& ops) {
+  return compare_flags<Order::Quiet>(ctx, ops, 0);
+}
+Outcome fucomip(CpuContext& ctx, const Operands& ops) {
+  return compare_flags<Order::Quiet>(ctx, ops, 1);
+}
+
+Outcome ftst(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  X87State& x87 = ctx.state.x87;
+  HostResult out = host_execute<0xd9, 0xe4>(top_operands(x87, 1));
+  track(ctx, ops);
+  merge_status(x87, out.status, Status::kConditions);
+  return Next::Continue;
+}
+
+Outcome fxam(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  X87State& x87 = ctx.state.x87;
+  constexpr u16 kEmpty = Status::kC3 | Status::kC0;
+  u16 conditions = is_empty(x87, 0) ? kEmpty : class_of(st(x87, 0));
+  if (st(x87, 0).exponent & 0x8000) conditions |= Status::kC1;
+  track(ctx, ops);
+  merge_status(x87, conditions, Status::kConditions);
+  return Next::Continue;
+}
+
+}  // namespace penumbra::cpu::ops

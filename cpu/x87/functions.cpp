@@ -1,0 +1,69 @@
+// Constants and functions of ST(0) and ST(1): each is the host's instruction of the same encoding
+// (SDM 1, 8.3.5 to 8.3.8).
+#include "cpu/ops.h"
+#include "cpu/x87/host_unit_x86.h"
+
+namespace penumbra::cpu::ops {
+
+using namespace x87;
+
+namespace {
+
+enum class Pushes : bool { No, Yes };
+
+/// Takes `Count` registers from ST(0) on; `conditions` are those that it defines.
+template <u8 ModRm, unsigned Count, Pushes P = Pushes::No>
+Outcome function(CpuContext& ctx, const Operands& ops, u16 conditions = Status::kC1) {
+  TRY(check_waiting(ctx));
+  X87State& x87 = ctx.state.x87;
+  HostOperands in = top_operands(x87, Count, P == Pushes::Yes);
+  HostResult out = host_execute<0xd9, ModRm>(in);
+  track(ctx, ops);
+  commit_top(x87, in, out, conditions);
+  return Next::Continue;
+}
+
+template <u8 ModRm>
+Outcome constant(CpuContext& ctx, const Operands& ops) {
+  return function<ModRm, 0, Pushes::Yes>(ctx, ops);
+}
+
+/// C2 tells an argument out of range, or a remainder that is not final yet.
+constexpr u16 kRange = Status::kC1 | Status::kC2;
+
+}  // namespace
+
+Outcome fld1(CpuContext& ctx, const Operands& ops) { return constant<0xe8>(ctx, ops); }
+Outcome fldl2t(CpuContext& ctx, const Operands& ops) { return constant<0xe9>(ctx, ops); }
+Outcome fldl2e(CpuContext& ctx, const Operands& ops) { return constant<0xea>(ctx, ops); }
+Outcome fldpi(CpuContext& ctx, const Operands& ops) { return constant<0xeb>(ctx, ops); }
+Outcome fldlg2(CpuContext& ctx, const Operands& ops) { return constant<0xec>(ctx, ops); }
+Outcome fldln2(CpuContext& ctx, const Operands& ops) { return constant<0xed>(ctx, ops); }
+Outcome fldz(CpuContext& ctx, const Operands& ops) { return constant<0xee>(ctx, ops); }
+
+Outcome f2xm1(CpuContext& ctx, const Operands& ops) { return function<0xf0, 1>(ctx, ops); }
+Outcome fyl2x(CpuContext& ctx, const Operands& ops) { return function<0xf1, 2>(ctx, ops); }
+Outcome fptan(CpuContext& ctx, const Operands& ops) {
+  return function<0xf2, 1, Pushes::Yes>(ctx, ops, kRange);
+}
+Outcome fpatan(CpuContext& ctx, const Operands& ops) { return function<0xf3, 2>(ctx, ops); }
+Outcome fxtract(CpuContext& ctx, const Operands& ops) {
+  return function<0xf4, 1, Pushes::Yes>(ctx, ops);
+}
+Outcome fprem1(CpuContext& ctx, const Operands& ops) {
+  return function<0xf5, 2>(ctx, ops, Status::kConditions);
+}
+Outcome fprem(CpuContext& ctx, const Operands& ops) {
+  return function<0xf8, 2>(ctx, ops, Status::kConditions);
+}
+Outcome fyl2xp1(CpuContext& ctx, const Operands& ops) { return function<0xf9, 2>(ctx, ops); }
+Outcome fsqrt(CpuContext& ctx, const Operands& ops) { return function<0xfa, 1>(ctx, ops); }
+Outcome fsincos(CpuContext& ctx, const Operands& ops) {
+  return function<0xfb, 1, Pushes::Yes>(ctx, ops, kRange);
+}
+Outcome frndint(CpuContext& ctx, const Operands& ops) { return function<0xfc, 1>(ctx, ops); }
+Outcome fscale(CpuContext& ctx, const Operands& ops) { return function<0xfd, 2>(ctx, ops); }
+Outcome fsin(CpuContext& ctx, const Operands& ops) { return function<0xfe, 1>(ctx, ops, kRange); }
+Outcome fcos(CpuContext& ctx, const Operands& ops) { return function<0xff, 1>(ctx, ops, kRange); }
+
+}  // namespace penumbra::cpu::ops

@@ -1,0 +1,84 @@
+#include "cpu/x87/host_unit_x86.h"
+
+namespace penumbra::cpu::x87 {
+namespace {
+
+/// FNSAVE image, 32-bit protected format (SDM 1, figure 8-9), registers in stack order.
+struct [[gnu::packed]] Image {
+  u16 control = 0, reserved1 = 0;
+  u16 status = 0, reserved2 = 0;
+  u16 tags = 0xffff, reserved3 = 0;
+  u32 pointers[4] = {};
+  struct [[gnu::packed]] {
+    u64 mantissa = 0;
+    u16 exponent = 0;
+  } st[8];
+};
+static_assert(sizeof(Image) == 108);
+
+constexpr u16 kEmptyTag = 3;
+
+bool tag_is_empty(u16 tags, unsigned reg) { return (tags >> (2 * reg) & 3) == kEmptyTag; }
+
+/// TOP is 0, so ST(i) is register i.
+Image image_of(const HostOperands& in) {
+  Image image;
+  image.control = in.control;
+  for (unsigned i = 0; i < in.count; ++i) {
+    image.st[i].mantissa = in.st[i].mantissa;
+    image.st[i].exponent = in.st[i].exponent;
+    if (!in.empty[i]) image.tags &= static_cast<u16>(~(kEmptyTag << (2 * i)));
+  }
+  if (in.full) image.tags &= static_cast<u16>(~(kEmptyTag << 14));
+  return image;
+}
+
+}  // namespace
+
+HostResult detail::run_image(HostInstruction instruction, const HostOperands& in, void* memory) {
+  u16 host_control;
+  Image image = image_of(in);
+  asm volatile("fnstcw %0\n\tfrstor %1" : "=m"(host_control) : "m"(image));
+  instruction(memory);
+  asm volatile("fnsave %0\n\tfldcw %1" : "=m"(image) : "m"(host_control));
+  HostResult out;
+  out.status = image.status;
+  unsigned top = (image.status >> 11) & 7;
+  out.pushed = top == 0 ? 0 : top < 4 ? -static_cast<int>(top) : 8 - static_cast<int>(top);
+  for (unsigned i = 0; i < 2; ++i) {
+    out.st[i] = {image.st[i].mantissa, image.st[i].exponent};
+    out.empty[i] = tag_is_empty(image.tags, (top + i) & 7);
+  }
+  return out;
+}
+
+HostOperands no_operands(const X87State& state) {
+  HostOperands in;
+  in.control = state.control;
+  in.sticky = state.status & Status::kSticky;
+  return in;
+}
+
+HostOperands top_operands(const X87State& state, unsigned count, bool pushes) {
+  HostOperands in = no_operands(state);
+  in.count = count;
+  for (unsigned i = 0; i < count; ++i) {
+    in.st[i] = st(state, i);
+    in.empty[i] = is_empty(state, i);
+  }
+  in.full = pushes && !is_empty(state, 7);
+  return in;
+}
+
+void commit_top(X87State& state, const HostOperands& in, const HostResult& out, u16 conditions) {
+  for (int i = 0; i < -out.pushed; ++i) set_empty(state, static_cast<unsigned>(i));
+  move_top(state, -out.pushed);
+  unsigned depth = static_cast<unsigned>(static_cast<int>(in.count) + out.pushed);
+  for (unsigned i = 0; i < depth; ++i) {
+    set_st(state, i, out.st[i]);
+    if (out.empty[i]) set_empty(state, i);
+  }
+  merge_status(state, out.status, conditions);
+}
+
+}  // namespace penumbra::cpu::x87

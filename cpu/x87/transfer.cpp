@@ -1,0 +1,254 @@
+// Loads, stores, exchanges, sign changes and conditional moves (SDM 1, 8.3.2).
+//
+// Register-format moves are bit copies that raise nothing but stack faults; conversions are the
+// host's. A store reaches memory before anything of the unit changes, so that it can fault.
+#include <utility>
+
+#include "cpu/ops.h"
+#include "cpu/x87/host_unit_x86.h"
+
+namespace penumbra::cpu::ops {
+
+using namespace x87;
+
+namespace {
+
+constexpr u32 kRegisterSize = 10;
+
+/// A value in memory as the host sees it; at most 80 bits.
+struct Cell {
+  u8 bytes[16] = {};
+};
+
+/// Pushes a register image, or the response to a full stack. C1 is cleared or tells the overflow.
+void push_register(X87State& x87, X87Register value) {
+  if (!is_empty(x87, 7)) {
+    if (!stack_fault(x87, true)) return;
+    value = kIndefinite;
+  } else {
+    merge_status(x87, 0, Status::kC1);
+  }
+  move_top(x87, -1);
+  set_st(x87, 0, value);
+}
+
+/// ST(i), or the response to its being empty. False: unmasked, nothing may be stored.
+bool take_register(X87State& x87, unsigned i, X87Register& value) {
+  if (!is_empty(x87, i)) {
+    merge_status(x87, 0, Status::kC1);
+    value = st(x87, i);
+    return true;
+  }
+  value = kIndefinite;
+  return stack_fault(x87, false);
+}
+
+/// A conversion to the register format: opcode and reg field tell the type in memory.
+template <u8 Opcode, u8 ModRm>
+Outcome load_converted(CpuContext& ctx, const Operands& ops, u32 size) {
+  Cell cell;
+  TRY(read_bytes(ctx, ops, cell.bytes, size));
+  X87State& x87 = ctx.state.x87;
+  HostOperands in = top_operands(x87, 0, true);
+  HostResult out = host_execute<Opcode, ModRm>(in, cell.bytes);
+  track(ctx, ops);
+  commit_top(x87, in, out, Status::kC1);
+  return Next::Continue;
+}
+
+Outcome load_register_format(CpuContext& ctx, const Operands& ops) {
+  Cell cell;
+  TRY(read_bytes(ctx, ops, cell.bytes, kRegisterSize));
+  track(ctx, ops);
+  push_register(ctx.state.x87, {load_from<u64>(cell.bytes), load_from<u16>(cell.bytes + 8)});
+  return Next::Continue;
+}
+
+Outcome load_stack_register(CpuContext& ctx, const Operands& ops) {
+  X87State& x87 = ctx.state.x87;
+  unsigned i = ops.at[0].reg & 7;
+  track(ctx, ops);
+  if (!is_empty(x87, 7)) {
+    push_register(x87, {});
+    return Next::Continue;
+  }
+  X87Register value;
+  if (!take_register(x87, i, value)) return Next::Continue;
+  move_top(x87, -1);
+  set_st(x87, 0, value);
+  return Next::Continue;
+}
+
+enum class Pop : bool { No, Yes };
+
+/// A conversion from ST(0); the host's form pops exactly when it has stored.
+template <u8 Opcode, u8 ModRm>
+Outcome store_converted(CpuContext& ctx, const Operands& ops, u32 size, Pop pops) {
+  Cell cell;
+  X87State& x87 = ctx.state.x87;
+  HostResult out = host_execute<Opcode, ModRm>(top_operands(x87, 1), cell.bytes);
+  bool stored = out.pushed < 0;
+  if (stored) TRY(write_bytes(ctx, ops, cell.bytes, size));
+  track(ctx, ops);
+  merge_status(x87, out.status, Status::kC1);
+  if (stored && pops == Pop::Yes) pop(x87);
+  return Next::Continue;
+}
+
+Outcome store_register_format(CpuContext& ctx, const Operands& ops) {
+  X87State& x87 = ctx.state.x87;
+  bool stores = !is_empty(x87, 0) || (x87.control & Status::kIe);
+  X87Register value = is_empty(x87, 0) ? kIndefinite : st(x87, 0);
+  Cell cell;
+  store_to(cell.bytes, value.mantissa);
+  store_to(cell.bytes + 8, value.exponent);
+  if (stores) TRY(write_bytes(ctx, ops, cell.bytes, kRegisterSize));
+  track(ctx, ops);
+  if (take_register(x87, 0, value)) pop(x87);
+  return Next::Continue;
+}
+
+Outcome store_stack_register(CpuContext& ctx, const Operands& ops, Pop pops) {
+  X87State& x87 = ctx.state.x87;
+  track(ctx, ops);
+  X87Register value;
+  if (!take_register(x87, 0, value)) return Next::Continue;
+  set_st(x87, ops.at[0].reg & 7, value);
+  if (pops == Pop::Yes) pop(x87);
+  return Next::Continue;
+}
+
+Outcome store(CpuContext& ctx, const Operands& ops, Pop pops) {
+  TRY(check_waiting(ctx));
+  if (!ops.at[0].is_memory()) return store_stack_register(ctx, ops, pops);
+  switch (ops.at[0].size) {
+    case 4: return store_converted<0xd9, 0x18>(ctx, ops, 4, pops);
+    case 8: return store_converted<0xdd, 0x18>(ctx, ops, 8, pops);
+    default: return store_register_format(ctx, ops);
+  }
+}
+
+Outcome store_integer(CpuContext& ctx, const Operands& ops, Pop pops) {
+  TRY(check_waiting(ctx));
+  switch (ops.at[0].size) {
+    case 2: return store_converted<0xdf, 0x18>(ctx, ops, 2, pops);
+    case 4: return store_converted<0xdb, 0x18>(ctx, ops, 4, pops);
+    default: return store_converted<0xdf, 0x38>(ctx, ops, 8, pops);
+  }
+}
+
+/// Both must be there, whatever the condition says.
+Outcome conditional_move(CpuContext& ctx, const Operands& ops, Condition condition) {
+  TRY(check_waiting(ctx));
+  X87State& x87 = ctx.state.x87;
+  unsigned source = ops.at[ops.count - 1].reg & 7;
+  track(ctx, ops);
+  if (is_empty(x87, 0) || is_empty(x87, source)) {
+    if (stack_fault(x87, false)) set_st(x87, 0, kIndefinite);
+    return Next::Continue;
+  }
+  merge_status(x87, 0, Status::kC1);
+  if (holds(condition, ctx.state.arithmetic_flags())) st(x87, 0) = st(x87, source);
+  return Next::Continue;
+}
+
+constexpr u16 kSign = 0x8000;
+
+template <class Change>
+Outcome change_sign(CpuContext& ctx, const Operands& ops, Change change) {
+  TRY(check_waiting(ctx));
+  X87State& x87 = ctx.state.x87;
+  track(ctx, ops);
+  bool underflow = is_empty(x87, 0);
+  X87Register value;
+  if (!take_register(x87, 0, value)) return Next::Continue;
+  if (!underflow) value.exponent = change(value.exponent);
+  set_st(x87, 0, value);
+  return Next::Continue;
+}
+
+}  // namespace
+
+Outcome fld(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  if (!ops.at[0].is_memory()) return load_stack_register(ctx, ops);
+  switch (ops.at[0].size) {
+    case 4: return load_converted<0xd9, 0x00>(ctx, ops, 4);
+    case 8: return load_converted<0xdd, 0x00>(ctx, ops, 8);
+    default: return load_register_format(ctx, ops);
+  }
+}
+
+Outcome fild(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  switch (ops.at[0].size) {
+    case 2: return load_converted<0xdf, 0x00>(ctx, ops, 2);
+    case 4: return load_converted<0xdb, 0x00>(ctx, ops, 4);
+    default: return load_converted<0xdf, 0x28>(ctx, ops, 8);
+  }
+}
+
+Outcome fbld(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  return load_converted<0xdf, 0x20>(ctx, ops, kRegisterSize);
+}
+
+Outcome fst(CpuContext& ctx, const Operands& ops) { return store(ctx, ops, Pop::No); }
+Outcome fstp(CpuContext& ctx, const Operands& ops) { return store(ctx, ops, Pop::Yes); }
+Outcome fist(CpuContext& ctx, const Operands& ops) { return store_integer(ctx, ops, Pop::No); }
+Outcome fistp(CpuContext& ctx, const Operands& ops) { return store_integer(ctx, ops, Pop::Yes); }
+
+Outcome fbstp(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  return store_converted<0xdf, 0x30>(ctx, ops, kRegisterSize, Pop::Yes);
+}
+
+Outcome fxch(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  X87State& x87 = ctx.state.x87;
+  unsigned other = ops.at[0].reg & 7;
+  track(ctx, ops);
+  if (is_empty(x87, 0) || is_empty(x87, other)) {
+    if (!stack_fault(x87, false)) return Next::Continue;
+    if (is_empty(x87, 0)) set_st(x87, 0, kIndefinite);
+    if (is_empty(x87, other)) set_st(x87, other, kIndefinite);
+  } else {
+    merge_status(x87, 0, Status::kC1);
+  }
+  std::swap(st(x87, 0), st(x87, other));
+  return Next::Continue;
+}
+
+Outcome fchs(CpuContext& ctx, const Operands& ops) {
+  return change_sign(ctx, ops, [](u16 exponent) -> u16 { return exponent ^ kSign; });
+}
+Outcome fabs(CpuContext& ctx, const Operands& ops) {
+  return change_sign(ctx, ops, [](u16 exponent) -> u16 { return exponent & ~kSign; });
+}
+
+Outcome fcmovb(CpuContext& ctx, const Operands& ops) {
+  return conditional_move(ctx, ops, Condition::B);
+}
+Outcome fcmove(CpuContext& ctx, const Operands& ops) {
+  return conditional_move(ctx, ops, Condition::Z);
+}
+Outcome fcmovbe(CpuContext& ctx, const Operands& ops) {
+  return conditional_move(ctx, ops, Condition::Be);
+}
+Outcome fcmovu(CpuContext& ctx, const Operands& ops) {
+  return conditional_move(ctx, ops, Condition::P);
+}
+Outcome fcmovnb(CpuContext& ctx, const Operands& ops) {
+  return conditional_move(ctx, ops, Condition::Nb);
+}
+Outcome fcmovne(CpuContext& ctx, const Operands& ops) {
+  return conditional_move(ctx, ops, Condition::Nz);
+}
+Outcome fcmovnbe(CpuContext& ctx, const Operands& ops) {
+  return conditional_move(ctx, ops, Condition::Nbe);
+}
+Outcome fcmovnu(CpuContext& ctx, const Operands& ops) {
+  return conditional_move(ctx, ops, Condition::Np);
+}
+
+}  // namespace penumbra::cpu::ops
