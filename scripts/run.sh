@@ -18,7 +18,9 @@ given() {
 }
 
 arguments=("$@")
-given kernel || arguments+=(--kernel "$guest/vmlinuz-cloud-amd64")
-given initrd || arguments+=(--initrd "$guest/shell.cpio")
-given append || arguments+=(--append "console=ttyS0")
+if ! given restore; then
+  given kernel || arguments+=(--kernel "$guest/vmlinuz-cloud-amd64")
+  given initrd || arguments+=(--initrd "$guest/shell.cpio")
+  given append || arguments+=(--append "console=ttyS0")
+fi
 exec "$build/penumbra" run "${arguments[@]}"
