@@ -99,11 +99,16 @@ LaneOutcome observe(Compute compute) {
 template <class F>
 V128 compute(CheckedForm::Kind kind, V128 a, V128 b) {
   switch (kind) {
-    case CheckedForm::Kind::Add: return F::Add::eval(a, b);
-    case CheckedForm::Kind::Subtract: return F::Subtract::eval(a, b);
-    case CheckedForm::Kind::Multiply: return F::Multiply::eval(a, b);
-    case CheckedForm::Kind::Divide: return F::Divide::eval(a, b);
-    default: return Cvtsd2ss::eval(_mm_setzero_si128(), a);
+    case CheckedForm::Kind::Add:
+      return F::Add::eval(a, b);
+    case CheckedForm::Kind::Subtract:
+      return F::Subtract::eval(a, b);
+    case CheckedForm::Kind::Multiply:
+      return F::Multiply::eval(a, b);
+    case CheckedForm::Kind::Divide:
+      return F::Divide::eval(a, b);
+    default:
+      return Cvtsd2ss::eval(_mm_setzero_si128(), a);
   }
 }
 
@@ -118,8 +123,8 @@ struct Unbounded {
 template <class F, class R>
 Unbounded unbounded(CheckedForm::Kind kind, BitsOf<F> a, BitsOf<F> b) {
   Scaled<F> x = scale<F>(a), y = scale<F>(b);
-  LaneOutcome outcome = observe(
-      [&] { return compute<F>(kind, scalar<F>(x.significand), scalar<F>(y.significand)); });
+  LaneOutcome outcome =
+      observe([&] { return compute<F>(kind, scalar<F>(x.significand), scalar<F>(y.significand)); });
   int exponent = x.exponent + scale<R>(lane<R>(outcome.result, 0)).exponent;
   if (kind == CheckedForm::Kind::Multiply) exponent += y.exponent;
   if (kind == CheckedForm::Kind::Divide) exponent -= y.exponent;
@@ -148,8 +153,7 @@ u32 lane_flags(CheckedForm::Kind kind, BitsOf<F> a, BitsOf<F> b, u32 unmasked) {
   bool overflows = masked.flags & unmasked & Mxcsr::kOe;
   if (is_sum) {
     // A sum below the normal range is exact.
-    if (overflows)
-      return Mxcsr::kOe | (overflowing_sum_inexact<F>(kind, a, b) ? Mxcsr::kPe : 0);
+    if (overflows) return Mxcsr::kOe | (overflowing_sum_inexact<F>(kind, a, b) ? Mxcsr::kPe : 0);
     bool tiny = is_denormal<R>(lane<R>(masked.result, 0));
     return tiny && (unmasked & Mxcsr::kUe) ? Mxcsr::kUe : masked.flags;
   }
@@ -170,9 +174,9 @@ template <class F, class R>
 u32 all_lanes(CheckedForm form, V128 a, V128 b, u32 guest_mxcsr) {
   u32 flags = 0;
   for (unsigned i = 0; i < form.lanes; ++i) {
-    flags |= lane_flags<F, R>(form.kind, with_daz<F>(lane<F>(a, i), guest_mxcsr),
-                              with_daz<F>(lane<F>(b, i), guest_mxcsr),
-                              Mxcsr::unmasked(guest_mxcsr));
+    flags |=
+        lane_flags<F, R>(form.kind, with_daz<F>(lane<F>(a, i), guest_mxcsr),
+                         with_daz<F>(lane<F>(b, i), guest_mxcsr), Mxcsr::unmasked(guest_mxcsr));
   }
   return flags & ~kPreComputation;
 }
@@ -182,7 +186,7 @@ u32 post_computation(CheckedForm form, V128 a, V128 b, u32 guest_mxcsr) {
   // SDM 1, 10.2.3.3: flush-to-zero needs underflow to be masked.
   if (Mxcsr::unmasked(guest_mxcsr) & Mxcsr::kUe) write_host(read_host() & ~Mxcsr::kFtz);
   if (form.kind == CheckedForm::Kind::Narrow)
-    return all_lanes<Double, Single>(form, a, a, guest_mxcsr);
+    return all_lanes<Double, Single>(form, b, b, guest_mxcsr);
   return form.is_double ? all_lanes<Double, Double>(form, a, b, guest_mxcsr)
                         : all_lanes<Single, Single>(form, a, b, guest_mxcsr);
 }

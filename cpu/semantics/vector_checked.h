@@ -32,11 +32,13 @@ struct CheckedResult {
   bool raises;  ///< one of them is unmasked: #XM, or #UD where CR4.OSXMMEXCPT is 0
 };
 
-/// Starts a checked instruction: returns the guest's MXCSR so far; the host's sticky bits are clear.
+/// Starts a checked instruction: returns the guest's MXCSR so far; the host's sticky bits are
+/// clear.
 u32 begin_checked(u32 guest_mxcsr);
 
-/// Ends it, given what begin_checked() returned and the operands that the instruction had. An
-/// unmasked pre-computation exception (IE, DE, ZE) sets no other flags (SDM 1, 11.5.3).
+/// Ends it, given what begin_checked() returned and the operands that the instruction had (a
+/// conversion's is b). An unmasked pre-computation exception (IE, DE, ZE) sets no other flags
+/// (SDM 1, 11.5.3).
 CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, V128 a, V128 b);
 
 }  // namespace penumbra::cpu

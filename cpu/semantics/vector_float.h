@@ -10,51 +10,51 @@
 
 namespace penumbra::cpu {
 
-#define PENUMBRA_FLOAT_BINARY(name, instruction)                   \
-  struct name {                                                    \
-    [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {      \
-      asm volatile(instruction " %1, %0" : "+x"(a) : "x"(b));      \
-      return a;                                                    \
-    }                                                              \
+#define PENUMBRA_FLOAT_BINARY(name, instruction)              \
+  struct name {                                               \
+    [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { \
+      asm volatile(instruction " %1, %0" : "+x"(a) : "x"(b)); \
+      return a;                                               \
+    }                                                         \
   };
-#define PENUMBRA_FLOAT_UNARY(name, instruction)                    \
-  struct name {                                                    \
-    [[gnu::always_inline]] static V128 eval(V128 a) {              \
-      V128 d;                                                      \
-      asm volatile(instruction " %1, %0" : "=x"(d) : "x"(a));      \
-      return d;                                                    \
-    }                                                              \
+#define PENUMBRA_FLOAT_UNARY(name, instruction)               \
+  struct name {                                               \
+    [[gnu::always_inline]] static V128 eval(V128 a) {         \
+      V128 d;                                                 \
+      asm volatile(instruction " %1, %0" : "=x"(d) : "x"(a)); \
+      return d;                                               \
+    }                                                         \
   };
-#define PENUMBRA_FLOAT_TO_INTEGER(name, instruction)               \
-  struct name {                                                    \
-    template <Width W>                                             \
-    [[gnu::always_inline]] static u64 eval(V128 a, u8) {           \
-      std::conditional_t<W == Width::W64, u64, u32> d;             \
-      asm volatile(instruction " %1, %0" : "=r"(d) : "x"(a));      \
-      return d;                                                    \
-    }                                                              \
+#define PENUMBRA_FLOAT_TO_INTEGER(name, instruction)          \
+  struct name {                                               \
+    template <Width W>                                        \
+    [[gnu::always_inline]] static u64 eval(V128 a, u8) {      \
+      std::conditional_t<W == Width::W64, u64, u32> d;        \
+      asm volatile(instruction " %1, %0" : "=r"(d) : "x"(a)); \
+      return d;                                               \
+    }                                                         \
   };
-#define PENUMBRA_FLOAT_FROM_INTEGER(name, instruction)             \
-  struct name {                                                    \
-    template <Width W>                                             \
-    [[gnu::always_inline]] static V128 eval(V128 a, u64 b, u8) {   \
-      if constexpr (W == Width::W64) {                             \
-        asm volatile(instruction "q %1, %0" : "+x"(a) : "r"(b));   \
-      } else {                                                     \
-        asm volatile(instruction "l %k1, %0" : "+x"(a) : "r"(b));  \
-      }                                                            \
-      return a;                                                    \
-    }                                                              \
+#define PENUMBRA_FLOAT_FROM_INTEGER(name, instruction)            \
+  struct name {                                                   \
+    template <Width W>                                            \
+    [[gnu::always_inline]] static V128 eval(V128 a, u64 b, u8) {  \
+      if constexpr (W == Width::W64) {                            \
+        asm volatile(instruction "q %1, %0" : "+x"(a) : "r"(b));  \
+      } else {                                                    \
+        asm volatile(instruction "l %k1, %0" : "+x"(a) : "r"(b)); \
+      }                                                           \
+      return a;                                                   \
+    }                                                             \
   };
-#define PENUMBRA_FLOAT_FLAGS(name, instruction)                                   \
-  struct name {                                                                   \
-    [[gnu::always_inline]] static u32 eval(V128 a, V128 b) {                      \
-      u32 zero, parity, carry;                                                    \
-      asm volatile(instruction " %4, %3"                                          \
-                   : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry)               \
-                   : "x"(a), "x"(b));                                             \
-      return zero * Flag::kZf | parity * Flag::kPf | carry * Flag::kCf;           \
-    }                                                                             \
+#define PENUMBRA_FLOAT_FLAGS(name, instruction)                         \
+  struct name {                                                         \
+    [[gnu::always_inline]] static u32 eval(V128 a, V128 b) {            \
+      u32 zero, parity, carry;                                          \
+      asm volatile(instruction " %4, %3"                                \
+                   : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry)     \
+                   : "x"(a), "x"(b));                                   \
+      return zero * Flag::kZf | parity * Flag::kPf | carry * Flag::kCf; \
+    }                                                                   \
   };
 #include "cpu/semantics/vector_float_ops.def"
 

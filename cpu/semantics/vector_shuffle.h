@@ -157,8 +157,8 @@ using Pshufhw = ShuffleWords<4>;
 struct Shufps {
   [[gnu::always_inline]] static V128 eval(V128 a, V128 b, u8 immediate) {
     Lanes<u32> x = lanes<u32>(a), y = lanes<u32>(b);
-    return vector_of(Lanes<u32>{x[immediate & 3], x[(immediate >> 2) & 3],
-                                y[(immediate >> 4) & 3], y[immediate >> 6]});
+    return vector_of(Lanes<u32>{x[immediate & 3], x[(immediate >> 2) & 3], y[(immediate >> 4) & 3],
+                                y[immediate >> 6]});
   }
 };
 struct Shufpd {

@@ -11,19 +11,19 @@
 namespace penumbra::translator {
 
 // vector_arithmetic.cpp
-void lift_packed_binary(Lifter& l, u32 op);   ///< integer, XMM or MMX: op0 = op(op0, op1)
-void lift_packed_halves(Lifter& l, u32 op);   ///< packs: MMX operands are first put into one vector
-void lift_packed_high(Lifter& l, u32 op);     ///< high unpacks; op is that of the low half
-void lift_packed_shift(Lifter& l, u32 op);    ///< count in a vector or an immediate
-void lift_byte_shift(Lifter& l, u32 op);      ///< PSLLDQ, PSRLDQ
-void lift_vector_binary(Lifter& l, u32 op);   ///< XMM only, raises nothing: ANDPS, RCPSS
-void lift_vector_unary(Lifter& l, u32 op);    ///< the same: RCPPS, RSQRTPS
+void lift_packed_binary(Lifter& l, u32 op);  ///< integer, XMM or MMX: op0 = op(op0, op1)
+void lift_packed_halves(Lifter& l, u32 op);  ///< packs: MMX operands are first put into one vector
+void lift_packed_high(Lifter& l, u32 op);    ///< high unpacks; op is that of the low half
+void lift_packed_shift(Lifter& l, u32 op);   ///< count in a vector or an immediate
+void lift_byte_shift(Lifter& l, u32 op);     ///< PSLLDQ, PSRLDQ
+void lift_vector_binary(Lifter& l, u32 op);  ///< XMM only, raises nothing: ANDPS, RCPSS
+void lift_vector_unary(Lifter& l, u32 op);   ///< the same: RCPPS, RSQRTPS
 
 // vector_float.cpp
 void lift_float_binary(Lifter& l, u32 op);
 void lift_float_unary(Lifter& l, u32 op);
-void lift_float_compare(Lifter& l, u32 op);   ///< op of predicate 0; the immediate selects
-void lift_float_flags(Lifter& l, u32 op);     ///< COMIS, UCOMIS
+void lift_float_compare(Lifter& l, u32 op);  ///< op of predicate 0; the immediate selects
+void lift_float_flags(Lifter& l, u32 op);    ///< COMIS, UCOMIS
 void lift_float_to_integer(Lifter& l, u32 op);
 void lift_float_from_integer(Lifter& l, u32 op);
 void lift_float_to_mmx(Lifter& l, u32 op);
@@ -33,12 +33,12 @@ void lift_cvtpi2pd(Lifter& l, u32);
 // vector_move.cpp
 enum class Alignment : u32 { None, Natural };
 void lift_vector_move(Lifter& l, u32 alignment);  ///< 16 bytes: MOVAPS, MOVUPS, MOVNTPS...
-void lift_vector_merge(Lifter& l, u32 op);    ///< MOVSS, MOVSD: lane moves, loads, stores
-void lift_movsd(Lifter& l, u32);              ///< or the string instruction
-void lift_cmpsd(Lifter& l, u32);              ///< or the string instruction
-void lift_movd(Lifter& l, u32);               ///< MOVD, MOVQ in all forms
-void lift_move_low(Lifter& l, u32);           ///< MOVLPS, MOVLPD, MOVHLPS
-void lift_move_high(Lifter& l, u32);          ///< MOVHPS, MOVHPD, MOVLHPS
+void lift_vector_merge(Lifter& l, u32 op);        ///< MOVSS, MOVSD: lane moves, loads, stores
+void lift_movsd(Lifter& l, u32);                  ///< or the string instruction
+void lift_cmpsd(Lifter& l, u32);                  ///< or the string instruction
+void lift_movd(Lifter& l, u32);                   ///< MOVD, MOVQ in all forms
+void lift_move_low(Lifter& l, u32);               ///< MOVLPS, MOVLPD, MOVHLPS
+void lift_move_high(Lifter& l, u32);              ///< MOVHPS, MOVHPD, MOVLHPS
 void lift_movntq(Lifter& l, u32);
 void lift_movdq2q(Lifter& l, u32);
 void lift_movq2dq(Lifter& l, u32);
@@ -50,6 +50,6 @@ void lift_pshufw(Lifter& l, u32);
 void lift_pinsrw(Lifter& l, u32);
 void lift_pextrw(Lifter& l, u32);
 void lift_pmovmskb(Lifter& l, u32);
-void lift_move_mask(Lifter& l, u32 op);       ///< MOVMSKPS, MOVMSKPD
+void lift_move_mask(Lifter& l, u32 op);  ///< MOVMSKPS, MOVMSKPD
 
 }  // namespace penumbra::translator

@@ -21,8 +21,7 @@ void lift_packed_halves(Lifter& l, u32 op) {
 
 void lift_packed_high(Lifter& l, u32 op) {
   if (!is_mmx(l, 0)) {
-    constexpr u32 kHighAfterLow =
-        static_cast<u32>(Op::Punpckhbw) - static_cast<u32>(Op::Punpcklbw);
+    constexpr u32 kHighAfterLow = static_cast<u32>(Op::Punpckhbw) - static_cast<u32>(Op::Punpcklbw);
     return lift_packed_binary(l, op + kHighAfterLow);
   }
   if (!mmx_usable(l)) return;

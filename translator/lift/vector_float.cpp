@@ -20,13 +20,18 @@ CheckedForm form_of(Op op) {
   unsigned index = static_cast<unsigned>(op) - static_cast<unsigned>(Op::Addps);
   bool is_double = index % 2 != 0, scalar = index % 4 >= 2;
   return {static_cast<CheckedForm::Kind>(1 + index / 4), is_double,
-          static_cast<u8>(scalar ? 1 : is_double ? 2 : 4)};
+          static_cast<u8>(scalar      ? 1
+                          : is_double ? 2
+                                      : 4)};
 }
 
 /// Names the operands, and the result so that no pass takes the arithmetic for dead.
 void end_checked(Lifter& l, const MicroOp& op) {
   bool binary = shape_of(op.op) == Shape::VectorBinary;
-  l.emit({.op = Op::EndSse, .a = op.a, .b = binary ? op.b : op.a, .c = op.d,
+  l.emit({.op = Op::EndSse,
+          .a = op.a,
+          .b = binary ? op.b : op.a,
+          .c = op.d,
           .immediate = form_of(op.op).encode()});
 }
 
@@ -63,8 +68,8 @@ void emit_float_to_integer(Lifter& l, MicroOp op) {
 void emit_comparison_check(Lifter& l, Op op, Slot a, Slot b) {
   bool is_double = op == Op::Comisd || op == Op::Ucomisd;
   bool quiet = op == Op::Ucomiss || op == Op::Ucomisd;
-  Op twin = is_double ? (quiet ? Op::Cmpunordsd : Op::Cmpltsd)
-                      : (quiet ? Op::Cmpunordss : Op::Cmpltss);
+  Op twin =
+      is_double ? (quiet ? Op::Cmpunordsd : Op::Cmpltsd) : (quiet ? Op::Cmpunordss : Op::Cmpltss);
   MicroOp check{.op = twin, .width = Width::W128, .d = l.vector_temporary(), .a = a, .b = b};
   l.emit({.op = Op::BeginSse});
   l.emit(check);
@@ -82,8 +87,8 @@ void lift_float_binary(Lifter& l, u32 op) {
 void lift_float_unary(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
   Slot a = vector_source(l, 1);
-  emit_float(l, {.op = static_cast<Op>(op), .width = Width::W128, .d = vector_register(l, 0),
-                 .a = a});
+  emit_float(l,
+             {.op = static_cast<Op>(op), .width = Width::W128, .d = vector_register(l, 0), .a = a});
 }
 
 void lift_float_compare(Lifter& l, u32 op) {
@@ -101,8 +106,10 @@ void lift_float_flags(Lifter& l, u32 op) {
 void lift_float_to_integer(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
   Slot a = vector_source(l, 1);
-  emit_float_to_integer(l, {.op = static_cast<Op>(op), .width = l.operand(0).width(),
-                            .d = gpr_slot(l.operand(0).reg), .a = a});
+  emit_float_to_integer(l, {.op = static_cast<Op>(op),
+                            .width = l.operand(0).width(),
+                            .d = gpr_slot(l.operand(0).reg),
+                            .a = a});
 }
 
 void lift_float_from_integer(Lifter& l, u32 op) {

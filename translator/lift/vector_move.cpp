@@ -20,7 +20,10 @@ void lift_movd_to_xmm(Lifter& l) {
   Slot d = vector_register(l, 0);
   const Operand& source = l.operand(1);
   if (source.is_gpr()) {
-    l.emit({.op = Op::MoveFromInteger, .width = source.width(), .d = d, .a = d,
+    l.emit({.op = Op::MoveFromInteger,
+            .width = source.width(),
+            .d = d,
+            .a = d,
             .b = gpr_slot(source.reg)});
   } else if (source.is_memory()) {
     l.load_vector(d, 1, source.size, false);

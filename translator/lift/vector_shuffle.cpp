@@ -25,9 +25,8 @@ void lift_pshufw(Lifter& l, u32) {
 void lift_pinsrw(Lifter& l, u32) {
   if (!packed_usable(l)) return;
   u8 index = immediate_of(l) & (is_mmx(l, 0) ? 3 : 7);
-  Slot word = l.operand(1).is_memory()
-                  ? l.load(l.address(2, Access::Read), Width::W16)
-                  : gpr_slot(l.operand(1).reg);
+  Slot word = l.operand(1).is_memory() ? l.load(l.address(2, Access::Read), Width::W16)
+                                       : gpr_slot(l.operand(1).reg);
   Slot d = vector_register(l, 0);
   l.emit({.op = Op::Pinsrw, .width = Width::W16, .d = d, .a = d, .b = word, .immediate = index});
   finish_packed(l, 0);
@@ -39,8 +38,11 @@ void lift_pextrw(Lifter& l, u32) {
   bool mmx = is_mmx(l, 1);
   if (!packed_usable(l, 1)) return;
   u8 index = immediate_of(l) & (mmx ? 3 : 7);
-  l.emit({.op = Op::Pextrw, .width = Width::W32, .d = gpr_slot(l.operand(0).reg),
-          .a = vector_register(l, 1), .immediate = index});
+  l.emit({.op = Op::Pextrw,
+          .width = Width::W32,
+          .d = gpr_slot(l.operand(0).reg),
+          .a = vector_register(l, 1),
+          .immediate = index});
   if (mmx) enter_mmx(l);
 }
 
@@ -55,7 +57,9 @@ void lift_pmovmskb(Lifter& l, u32) {
 
 void lift_move_mask(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;
-  l.emit({.op = static_cast<Op>(op), .width = Width::W32, .d = gpr_slot(l.operand(0).reg),
+  l.emit({.op = static_cast<Op>(op),
+          .width = Width::W32,
+          .d = gpr_slot(l.operand(0).reg),
           .a = vector_register(l, 1)});
 }
 
