@@ -46,7 +46,7 @@ Mc146818::Mc146818(IrqLine& irq8, Clock& clock, i64 unix_time)
   i64 days = unix_time / kSecondsPerDay - (unix_time % kSecondsPerDay < 0);
   set_time({days, static_cast<u32>(unix_time - days * kSecondsPerDay)});
   state_.next_update = clock.now_ns() + kNsPerSecond;
-  restart_periodic();
+  state_.checked = clock.now_ns();
 }
 
 void Mc146818::set_cmos(u8 index, u8 value) {
@@ -97,11 +97,9 @@ void Mc146818::write_data(u8 value) {
 
 void Mc146818::write_a(u8 value) {
   bool was_running = running();
-  u8 old = state_.bytes[kA];
   state_.bytes[kA] = value & ~kUip;
   // After a divider reset the first update comes half a second later.
   if (running() && !was_running) state_.next_update = clock_.now_ns() + kNsPerSecond / 2;
-  if ((old ^ value) & (kRateMask | kDividerMask)) restart_periodic();
 }
 
 void Mc146818::write_b(u8 value) {
@@ -134,11 +132,22 @@ bool Mc146818::update_in_progress() const {
 }
 
 /// Table 5 of the datasheet; 0: no periodic interrupt. Rates 1 and 2 repeat 8 and 9.
-u64 Mc146818::periodic_interval_ns() const {
+u64 Mc146818::periodic_hertz() const {
   u32 rate = state_.bytes[kA] & kRateMask;
   if (rate == 0 || !running()) return 0;
   if (rate < 3) rate += 7;
-  return (kNsPerSecond << (rate - 1)) / kOscillatorHz;
+  return kOscillatorHz >> (rate - 1);
+}
+
+/// When the tap that the rate selects next ticks after `checked`; 0: never. All taps come from the
+/// chain that ends in the updates, so they share its phase.
+u64 Mc146818::next_periodic() const {
+  u64 hertz = periodic_hertz();
+  if (hertz == 0) return 0;
+  u64 phase = state_.next_update % kNsPerSecond;
+  u64 since = state_.checked + kNsPerSecond - phase;
+  u128 tick = u128{since} * hertz / kNsPerSecond + 1;
+  return static_cast<u64>((tick * kNsPerSecond + hertz - 1) / hertz) + phase - kNsPerSecond;
 }
 
 // --- formats
@@ -209,11 +218,6 @@ u64 Mc146818::updates_until_alarm() const {
   return 0;
 }
 
-void Mc146818::restart_periodic() {
-  u64 interval = periodic_interval_ns();
-  state_.next_periodic = interval ? clock_.now_ns() + interval : 0;
-}
-
 void Mc146818::advance() {
   u64 now = clock_.now_ns();
   advance_periodic(now);
@@ -223,10 +227,9 @@ void Mc146818::advance() {
 }
 
 void Mc146818::advance_periodic(u64 now) {
-  u64 interval = periodic_interval_ns();
-  if (interval == 0 || state_.next_periodic == 0 || now < state_.next_periodic) return;
-  state_.next_periodic += ((now - state_.next_periodic) / interval + 1) * interval;
-  state_.bytes[kC] |= kPf;
+  u64 next = next_periodic();
+  if (next != 0 && next <= now) state_.bytes[kC] |= kPf;
+  state_.checked = now;
 }
 
 void Mc146818::advance_time(u64 now) {
@@ -256,7 +259,7 @@ void Mc146818::update_irq() {
 void Mc146818::arm() {
   u8 enabled = state_.bytes[kB] & ~state_.bytes[kC];
   u64 deadline = ~0ull;
-  if ((enabled & kPie) && state_.next_periodic != 0) deadline = state_.next_periodic;
+  if ((enabled & kPie) && periodic_hertz() != 0) deadline = next_periodic();
   if (running() && !(state_.bytes[kB] & kSet)) {
     if (enabled & kUie) deadline = std::min(deadline, state_.next_update);
     u64 alarm = enabled & kAie ? updates_until_alarm() : 0;

@@ -40,12 +40,12 @@ class Mc146818 final : public BusDevice {
     std::array<u8, 128> bytes{};  ///< registers A to D and the time are at their addresses
     u8 index = 0;
     bool nmi_masked = false;
-    u64 next_update = 0;    ///< ns, when the time next advances
-    u64 next_periodic = 0;  ///< ns, when PF is next set; 0: never
+    u64 next_update = 0;  ///< ns, when the time next advances; also the divider chain's phase
+    u64 checked = 0;      ///< ns, up to when periodic ticks are accounted for
 
     template <class A>
     void serialize(A& archive) {
-      archive(bytes, index, nmi_masked, next_update, next_periodic);
+      archive(bytes, index, nmi_masked, next_update, checked);
     }
   };
   struct Time {
@@ -61,7 +61,8 @@ class Mc146818 final : public BusDevice {
 
   bool running() const;
   bool update_in_progress() const;
-  u64 periodic_interval_ns() const;
+  u64 periodic_hertz() const;
+  u64 next_periodic() const;
   u32 decode(u8 value) const;
   u8 encode(u32 value) const;
   u32 decode_hour(u8 value) const;
@@ -71,7 +72,6 @@ class Mc146818 final : public BusDevice {
   bool alarm_matches(u32 second_of_day) const;
   /// Updates until the alarm matches, 1..86,400; 0 if it never does.
   u64 updates_until_alarm() const;
-  void restart_periodic();
   /// Brings time and flags up to now, drives the line and arms the timer.
   void advance();
   void advance_periodic(u64 now);
