@@ -1,6 +1,7 @@
-// Whether vector instructions may run now, for named operations (SDM 2, tables 2-18 to 2-25).
+// Whether SSE instructions may run now, for named operations (SDM 2, tables 2-18 to 2-25).
 //
-// The lifter decides the same for lifted rows from the code-mode word (lift/vector_forms.h).
+// The lifter decides the same for lifted rows from the code-mode word (lift/vector_forms.h); of
+// MMX instructions see cpu/x87/mmx_transition.h.
 #pragma once
 
 #include "common/fault.h"
@@ -9,10 +10,10 @@
 namespace penumbra::cpu {
 
 /// #UD where CR0.EM or not CR4.OSFXSR, #NM where CR0.TS.
-Expected<> require_sse(const CpuState& state);
-/// #UD where CR0.EM, #NM where CR0.TS, #MF where an x87 exception is pending.
-Expected<> require_mmx(const CpuState& state);
-/// MMX instructions set TOP to 0 and all tags to valid (SDM 1, 9.6.2).
-void enter_mmx(X87State& x87);
+inline Expected<> require_sse(const CpuState& state) {
+  if ((state.cr0 & Cr0::kEm) || !(state.cr4 & Cr4::kOsfxsr)) return std::unexpected(Fault::ud());
+  if (state.cr0 & Cr0::kTs) return std::unexpected(Fault::of(Vector::Nm));
+  return {};
+}
 
 }  // namespace penumbra::cpu

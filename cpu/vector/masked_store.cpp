@@ -2,6 +2,7 @@
 // [rDI] (SDM 2). All bytes are checked for writing first, as many as the instruction could store.
 #include "cpu/operand_access.h"
 #include "cpu/vector/availability.h"
+#include "cpu/x87/mmx_transition.h"
 
 namespace penumbra::cpu::ops {
 namespace {
@@ -49,9 +50,9 @@ Outcome maskmovdqu(CpuContext& ctx, const Operands& ops) {
 }
 
 Outcome maskmovq(CpuContext& ctx, const Operands& ops) {
-  TRY(require_mmx(ctx.state));
+  TRY(mmx_check(ctx));
   TRY_ASSIGN(Next next, masked_store(ctx, ops, 8));
-  enter_mmx(ctx.state.x87);
+  mmx_enter(ctx.state);
   return next;
 }
 
