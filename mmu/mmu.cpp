@@ -32,10 +32,11 @@ struct Mmu::Impl {
   Translator translator;
 };
 
-/// SDM 3A table 6-7; wider operands have checks of their own.
+/// SDM 3A table 6-7, as the reference vendor does it: vectors of any size want 16 bytes, x87 images
+/// the natural alignment of their words, and #AC goes before page faults.
 Expected<> Mmu::Impl::check_alignment(u64 linear, u32 size, Privilege privilege) const {
-  if (privilege != Privilege::Current || !translator.strict() || size > 10) return {};
-  u64 alignment = std::bit_floor(std::min(size, 8u));
+  if (privilege != Privilege::Current || !translator.strict()) return {};
+  u32 alignment = size == 10 ? 8 : size == 6 ? 4 : std::min(size & -size, 16u);
   if (linear & (alignment - 1)) return std::unexpected(Fault::of(Vector::Ac));
   return {};
 }

@@ -193,8 +193,10 @@ class Soak {
 
   std::optional<Fault> alignment_fault(u64 at, u32 size, bool implicit) {
     bool checked = !implicit && context_.ac && context_.cpl == 3 && (context_.cr0 & kAm);
-    u32 alignment = size == 2 ? 2 : size == 4 || size == 6 ? 4 : size >= 8 && size <= 10 ? 8 : 1;
-    if (size == 3 || size == 5 || size == 7) alignment = size == 3 ? 2 : 4;
+    u32 alignment = size == 10 ? 8 : size == 6 ? 4 : 1;
+    if (alignment == 1)
+      for (u32 next : {2, 4, 8, 16})
+        if (size % next == 0) alignment = next;
     if (!checked || at % alignment == 0) return {};
     return Fault::of(Vector::Ac);
   }
