@@ -36,10 +36,10 @@ oracle_restorer:
   syscall
 oracle_stub_end:
   hlt
-  # EFLAGS.AC of the test would fault the handler's own unaligned accesses.
+  # AC of the test would fault the handler, NT and ID would leak into the next test.
 oracle_signal_entry:
   pushfq
-  andl $0xfffbffff, (%rsp)
+  andl $0xffdbbfff, (%rsp)
   popfq
   jmp oracle_on_signal
 )");

@@ -1,0 +1,166 @@
+// check_random: random instructions of every row of the instruction table, engine against host.
+//
+//   --row MNEMONIC   only that row          --seed S    where the random numbers start
+//   --states N       tests a row            --mode 64|32|16   code size
+//   --blocks N       N blocks of several instructions instead of a table of rows
+//   --quiet          only the totals        --show N    differences printed a row
+// Exit 0 only when nothing failed; every judged row must have met at least one test.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tests/check/data.h"
+#include "tests/oracle/compare.h"
+#include "tests/oracle/encodings.h"
+#include "tests/oracle/engine/engine_runner.h"
+#include "tests/oracle/host_runner.h"
+#include "tests/oracle/random_tests.h"
+#include "tests/oracle/rows.h"
+#include "tests/oracle/shrink.h"
+#include "tests/oracle/vectors.h"
+
+namespace penumbra::check {
+namespace {
+
+using namespace oracle;
+
+struct Options {
+  std::string row;
+  u64 seed = 1;
+  unsigned states = 200, blocks = 0, show = 2;
+  CodeSize size = CodeSize::Long;
+  bool quiet = false;
+};
+
+struct Counts {
+  size_t ended = 0, faulted = 0, failed = 0;
+};
+
+class Check {
+ public:
+  explicit Check(const Options& options) : options_(options) {}
+
+  bool ready() const { return host_.available(); }
+
+  void row(const oracle::Row& row, const std::vector<Form>& forms) {
+    Random random(options_.seed * 1000003 + row.mnemonic);
+    Counts counts;
+    for (size_t i = 0; i < std::max<size_t>(options_.states, forms.size() * 4); ++i) {
+      const Form& form = forms[i % forms.size()];
+      auto drawn = instantiate(form, row.mnemonic, options_.size, random);
+      one(random_test({drawn}, options_.size, random), counts);
+    }
+    if (!options_.quiet || counts.failed != 0)
+      fmt::print("{:<14} {:>4} forms {:>6} ended {:>6} faulted {:>6} failed\n", row.name,
+                 forms.size(), counts.ended, counts.faulted, counts.failed);
+    add(counts);
+  }
+
+  void blocks(const std::vector<std::pair<frontend::Mnemonic, const std::vector<Form>*>>& all) {
+    Random random(options_.seed);
+    Counts counts;
+    for (unsigned i = 0; i < options_.blocks; ++i) {
+      std::vector<Drawn> block;
+      for (u64 length = 2 + random() % 6; length > 0; --length) {
+        auto [mnemonic, forms] = all[random() % all.size()];
+        block.push_back(instantiate((*forms)[random() % forms->size()], mnemonic, options_.size,
+                                    random));
+      }
+      one(random_test(block, options_.size, random), counts);
+    }
+    add(counts);
+  }
+
+  int report(size_t judged) const {
+    fmt::print("seed {}: {} rows, {} ended, {} faulted alike, {} failed\n", options_.seed, judged,
+               total_.ended, total_.faulted, total_.failed);
+    if (total_.ended + total_.faulted + total_.failed == 0) return kUnusable;
+    return total_.failed == 0 ? kPassed : kFailed;
+  }
+
+ private:
+  void one(const Test& test, Counts& counts) {
+    auto found = disagreement(test, host_, engine_);
+    if (!found.lines.empty()) {
+      if (counts.failed++ < options_.show) show(test);
+    } else if (found.expected.outcome == Outcome::Ended) {
+      ++counts.ended;
+    } else {
+      ++counts.faulted;
+    }
+  }
+
+  void show(const Test& test) {
+    Test small = shrink(test, host_, engine_);
+    auto found = disagreement(small, host_, engine_);
+    fmt::print("{}\n", to_vector(small, found.expected));
+    for (const std::string& line : found.lines) fmt::print("    {}\n", line);
+  }
+
+  void add(const Counts& counts) {
+    total_.ended += counts.ended;
+    total_.faulted += counts.faulted;
+    total_.failed += counts.failed;
+  }
+
+  Options options_;
+  HostRunner host_;
+  EngineRunner engine_;
+  Counts total_;
+};
+
+std::optional<Options> parse(int count, char** arguments) {
+  Options options;
+  for (int i = 1; i < count; ++i) {
+    std::string name = arguments[i];
+    if (name == "--quiet") {
+      options.quiet = true;
+      continue;
+    }
+    if (i + 1 == count) return std::nullopt;
+    std::string value = arguments[++i];
+    unsigned long number = std::strtoul(value.c_str(), nullptr, 0);
+    if (name == "--row") options.row = value;
+    else if (name == "--seed") options.seed = number;
+    else if (name == "--states") options.states = static_cast<unsigned>(number);
+    else if (name == "--blocks") options.blocks = static_cast<unsigned>(number);
+    else if (name == "--show") options.show = static_cast<unsigned>(number);
+    else if (name == "--mode" && (number == 64 || number == 32 || number == 16))
+      options.size = number == 64   ? CodeSize::Long
+                     : number == 32 ? CodeSize::Bits32
+                                    : CodeSize::Bits16;
+    else return std::nullopt;
+  }
+  std::transform(options.row.begin(), options.row.end(), options.row.begin(), ::toupper);
+  return options;
+}
+
+int run(const Options& options) {
+  Check check(options);
+  if (!check.ready()) return kUnusable;
+  auto forms = enumerate_forms(options.size);
+  std::vector<std::pair<frontend::Mnemonic, const std::vector<Form>*>> judged;
+  for (const oracle::Row& row : rows()) {
+    if (!options.row.empty() && options.row != row.name) continue;
+    auto found = forms.find(row.mnemonic);
+    std::string_view reason = found == forms.end() ? "no encoding in this mode"
+                                                   : exclusion(row.mnemonic);
+    if (reason.empty()) judged.emplace_back(row.mnemonic, &found->second);
+    else if (!options.quiet) fmt::print("{:<14} not judged: {}\n", row.name, reason);
+    if (reason.empty() && options.blocks == 0) check.row(row, found->second);
+  }
+  if (options.blocks != 0 && !judged.empty()) check.blocks(judged);
+  return check.report(judged.size());
+}
+
+}  // namespace
+}  // namespace penumbra::check
+
+int main(int count, char** arguments) {
+  auto options = penumbra::check::parse(count, arguments);
+  if (options) return penumbra::check::run(*options);
+  fmt::print(stderr, "usage: check_random [--row MNEMONIC] [--seed S] [--states N] [--blocks N] "
+                     "[--mode 64|32|16] [--show N] [--quiet]\n");
+  return penumbra::check::kUnusable;
+}
