@@ -59,7 +59,7 @@ def complaints(lines, status, expected):
     if status != 0:
         found.append(f"exit status {status}, expected 0")
     if "selftest: end" not in lines:
-        found.append("the guest did not come to the end of its script")
+        return found + ["the guest did not come to the end of its script"]
     results = [line for line in lines if line.startswith("= ")]
     if results != expected:
         found += [f"missing: {line}" for line in expected if line not in results]
