@@ -12,6 +12,7 @@ namespace {
 namespace po = boost::program_options;
 
 constexpr size_t kHelpColumn = 34;
+constexpr const char* kPositional = "(positional)";  ///< nobody types this
 
 /// Edit distance in which swapping two neighbours costs one (Damerau).
 size_t distance(std::string_view a, std::string_view b) {
@@ -41,7 +42,7 @@ po::options_description described(const Command& command) {
       description.add_options()(option.name, po::value<std::string>(), "");
     }
   }
-  description.add_options()("help", "");
+  description.add_options()("help", "")(kPositional, po::value<std::vector<std::string>>(), "");
   return description;
 }
 
@@ -75,11 +76,12 @@ std::expected<Arguments, std::string> collect(const Command& command,
                                               const std::vector<po::option>& parsed) {
   Arguments arguments;
   for (const po::option& option : parsed) {
-    if (option.position_key >= 0) {
+    if (option.string_key == kPositional) {
       if (command.positional == nullptr) {
-        return std::unexpected(fmt::format("unexpected argument '{}'", option.value.front()));
+        return std::unexpected(fmt::format("unexpected argument '{}'; every value belongs to an option",
+                                           option.value.front()));
       }
-      arguments.add_positional(option.value.front());
+      for (const std::string& word : option.value) arguments.add_positional(word);
       continue;
     }
     const Option* known = find(command, option.string_key);
@@ -147,14 +149,13 @@ std::expected<Arguments, std::string> parse_arguments(const Command& command,
   try {
     po::options_description description = described(command);
     po::positional_options_description positional;
+    positional.add(kPositional, -1);
     auto parsed = po::command_line_parser(words)
                       .options(description)
                       .positional(positional)
                       .style(allow_long | long_allow_adjacent | long_allow_next)
                       .run();
     return collect(command, parsed.options);
-  } catch (const po::too_many_positional_options_error&) {
-    return std::unexpected("unexpected argument; every value belongs to an option");
   } catch (const po::error& error) {
     return std::unexpected(error_line(command, error));
   }
