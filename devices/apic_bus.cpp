@@ -10,9 +10,8 @@ InterruptMessage InterruptMessage::from_msi(u64 address, u32 data) {
   message.vector = static_cast<u8>(data);
   message.delivery = static_cast<DeliveryMode>(Bits<10, 8>::get(data));
   message.destination = static_cast<u8>(Bits<19, 12>::get(address));
-  // The destination mode counts only with the redirection hint (SDM 3A 11.11.1).
-  bool logical = (address & bit(3)) && (address & bit(2));
-  message.destination_mode = logical ? DestinationMode::Logical : DestinationMode::Physical;
+  // Kernels set the destination mode without the redirection hint, and processors heed it.
+  message.destination_mode = static_cast<DestinationMode>(Bits<2>::get(address));
   message.trigger = data & bit(15) ? TriggerMode::Level : TriggerMode::Edge;
   return message;
 }
