@@ -67,6 +67,10 @@ struct Cvtpi2ps {
   }
 };
 
+struct Cvtpi2pd {
+  [[gnu::always_inline]] static V128 eval(V128, V128 b) { return Cvtdq2pd::eval(b); }
+};
+
 /// A packed conversion of the low two floats, or of two doubles, into one quadword.
 template <class Conversion>
 struct ToMmx {

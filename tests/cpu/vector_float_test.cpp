@@ -209,6 +209,7 @@ TEST_CASE("conversions with MMX registers look at two lanes only") {
   check<u32>(Cvtpi2ps::eval, [](V128 a, V128 b) {
     return _mm_movelh_ps(_mm_cvtepi32_ps(_mm_move_epi64(b)), _mm_movehl_ps(ps(a), ps(a)));
   });
+  check<u32>(Cvtpi2pd::eval, [](V128, V128 b) { return _mm_cvtepi32_pd(b); });
   check<u32>([](V128 a, V128) { return Cvtps2pi::eval<Width::W64>(a, 0); },
              [](V128 a, V128) {
                return static_cast<u64>(_mm_cvtsi128_si64(_mm_cvtps_epi32(ps(_mm_move_epi64(a)))));

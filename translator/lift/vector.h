@@ -27,8 +27,7 @@ void lift_float_flags(Lifter& l, u32 op);    ///< COMIS, UCOMIS
 void lift_float_to_integer(Lifter& l, u32 op);
 void lift_float_from_integer(Lifter& l, u32 op);
 void lift_float_to_mmx(Lifter& l, u32 op);
-void lift_cvtpi2ps(Lifter& l, u32);
-void lift_cvtpi2pd(Lifter& l, u32);
+void lift_from_mmx(Lifter& l, u32 op);  ///< CVTPI2PS, CVTPI2PD
 
 // vector_move.cpp
 enum class Alignment : u32 { None, Natural };

@@ -126,19 +126,12 @@ void lift_float_to_mmx(Lifter& l, u32 op) {
   finish_mmx(l, 0);
 }
 
-void lift_cvtpi2ps(Lifter& l, u32) {
-  if (!sse_and_mmx_usable(l)) return;
-  Slot d = vector_register(l, 0), b = vector_source(l, 1);
-  emit_float(l, {.op = Op::Cvtpi2ps, .width = Width::W128, .d = d, .a = d, .b = b});
-  enter_mmx(l);
-}
-
-void lift_cvtpi2pd(Lifter& l, u32) {
-  // SDM 2, CVTPI2PD: with memory the x87 unit is not involved. The conversion is exact.
+void lift_from_mmx(Lifter& l, u32 op) {
+  // APM 5, CVTPI2PS and CVTPI2PD: with memory the x87 unit is not involved.
   bool from_mmx = is_mmx(l, 1);
   if (from_mmx ? !sse_and_mmx_usable(l) : !sse_usable(l)) return;
-  Slot a = vector_source(l, 1);
-  emit_unary(l, Op::Cvtdq2pd, vector_register(l, 0), a);
+  Slot d = vector_register(l, 0), b = vector_source(l, 1);
+  emit_float(l, {.op = static_cast<Op>(op), .width = Width::W128, .d = d, .a = d, .b = b});
   if (from_mmx) enter_mmx(l);
 }
 
