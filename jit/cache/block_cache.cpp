@@ -26,7 +26,7 @@ CompiledBlock* BlockCache::insert(std::unique_ptr<CompiledBlock> block) {
 void BlockCache::link(CompiledBlock& source, Uop& from, CompiledBlock& target) {
   from.immediate = reinterpret_cast<u64>(target.code());
   from.handler = linked_jump(static_cast<cpu::FlagKind>(from.extra));
-  target.incoming.push_back(&from);
+  target.incoming.emplace_back(&source, &from);
   source.outgoing.emplace_back(&target, &from);
 }
 
@@ -37,13 +37,22 @@ void BlockCache::forget_page(u64 page, CompiledBlock* block) {
   if (found->second.empty()) pages_.erase(found);
 }
 
+void BlockCache::unlink(CompiledBlock& block) {
+  for (auto& [source, jump] : block.incoming) {
+    unlink_jump(*jump);
+    if (source != &block) std::erase(source->outgoing, CompiledBlock::Link{&block, jump});
+  }
+  for (auto& [target, jump] : block.outgoing) {
+    if (target != &block) std::erase(target->incoming, CompiledBlock::Link{&block, jump});
+  }
+  block.incoming.clear();
+  block.outgoing.clear();
+}
+
 void BlockCache::invalidate(CompiledBlock& block) {
   if (!block.valid) return;
   block.valid = false;
-  for (Uop* jump : block.incoming) unlink_jump(*jump);
-  block.incoming.clear();
-  for (auto& [target, jump] : block.outgoing) std::erase(target->incoming, jump);
-  block.outgoing.clear();
+  unlink(block);
   FrontEntry& front = front_[front_index(block.key.code, block.key.mode)];
   if (front.block == block.code()) front = {};
   forget_page(block.physical.value >> 12, &block);

@@ -54,6 +54,7 @@ class BlockCache {
   size_t size() const { return blocks_.size(); }
 
  private:
+  static void unlink(CompiledBlock& block);
   void forget_page(u64 page, CompiledBlock* block);
 
   std::unordered_map<BlockKey, std::unique_ptr<CompiledBlock>, KeyHash> blocks_;

@@ -78,8 +78,10 @@ struct CompiledBlock {
   translator::Block ir;            ///< sites and calls; micro-ops are dropped
   std::vector<UopSite> sites;
   std::unique_ptr<u8[]> storage;   ///< holds the BlockCode
-  std::vector<Uop*> incoming;      ///< linked jumps to here
-  std::vector<std::pair<CompiledBlock*, Uop*>> outgoing;  ///< linked jumps from here
+  /// Linked jumps, each in its source's outgoing and its target's incoming list, with the block at
+  /// the other end.
+  using Link = std::pair<CompiledBlock*, Uop*>;
+  std::vector<Link> incoming, outgoing;
 
   BlockCode* code() { return reinterpret_cast<BlockCode*>(storage.get()); }
 };
