@@ -239,6 +239,7 @@ void Ps2Mouse::command(u8 byte) {
     case kStreamMode:
     case kRemoteMode:
       remote_ = byte == kRemoteMode;
+      dx_ = dy_ = 0;
       break;
     case kReadData:
       send_packet();
@@ -253,6 +254,7 @@ void Ps2Mouse::command(u8 byte) {
     case kEnableReporting:
     case kDisableReporting:
       reporting_ = byte == kEnableReporting;
+      dx_ = dy_ = 0;
       break;
     case kMouseDefaults:
       set_defaults();
