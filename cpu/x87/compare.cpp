@@ -1,6 +1,4 @@
 // FCOM, FUCOM, FICOM, FCOMI, FUCOMI, FTST and FXAM with their popping forms (SDM 1, 8.3.4).
-//
-// FCOMI and FUCOMI are computed as FCOM and FUCOM, whose C0, C2 and C3 are their CF, PF and ZF.
 #include "cpu/ops.h"
 #include "cpu/x87/memory_source.h"
 
@@ -38,22 +36,21 @@ Outcome compare_conditions(CpuContext& ctx, const Operands& ops, unsigned pops) 
   return Next::Continue;
 }
 
-u32 flags_of(u16 status) {
-  return (status & Status::kC0 ? Flag::kCf : 0) | (status & Status::kC2 ? Flag::kPf : 0) |
-         (status & Status::kC3 ? Flag::kZf : 0);
-}
+constexpr u8 kFucomi = 0xe9, kFcomi = 0xf1;
 
-/// Into EFLAGS; then as many pops.
-template <Order O>
+/// Into EFLAGS, even where an unmasked exception is raised; then as many pops. C1 changes only with
+/// a stack fault.
+template <u8 ModRm>
 Outcome compare_flags(CpuContext& ctx, const Operands& ops, unsigned pops) {
   TRY(check_waiting(ctx));
-  MemorySource none;
   X87State& x87 = ctx.state.x87;
-  HostResult out = compare<O>(binary_operands(x87, 0, none, ops), none);
+  HostOperands in = binary_operands(x87, 0, MemorySource{}, ops);
+  u32 flags = 0;
+  HostResult out = host_execute_flags<ModRm>(in, flags);
   track(ctx, ops);
-  merge_status(x87, out.status, Status::kC1);
+  merge_status(x87, out.status, in.empty[0] || in.empty[1] ? Status::kC1 : 0);
+  ctx.state.set_arithmetic_flags(flags);
   if (out.abandoned(x87.control)) return Next::Continue;
-  ctx.state.set_arithmetic_flags(flags_of(out.status));
   while (pops-- > 0) pop(x87);
   return Next::Continue;
 }
@@ -97,16 +94,16 @@ Outcome ficomp(CpuContext& ctx, const Operands& ops) {
   return compare_conditions<Order::Signals, read_integer_source>(ctx, ops, 1);
 }
 Outcome fcomi(CpuContext& ctx, const Operands& ops) {
-  return compare_flags<Order::Signals>(ctx, ops, 0);
+  return compare_flags<kFcomi>(ctx, ops, 0);
 }
 Outcome fcomip(CpuContext& ctx, const Operands& ops) {
-  return compare_flags<Order::Signals>(ctx, ops, 1);
+  return compare_flags<kFcomi>(ctx, ops, 1);
 }
 Outcome fucomi(CpuContext& ctx, const Operands& ops) {
-  return compare_flags<Order::Quiet>(ctx, ops, 0);
+  return compare_flags<kFucomi>(ctx, ops, 0);
 }
 Outcome fucomip(CpuContext& ctx, const Operands& ops) {
-  return compare_flags<Order::Quiet>(ctx, ops, 1);
+  return compare_flags<kFucomi>(ctx, ops, 1);
 }
 
 Outcome ftst(CpuContext& ctx, const Operands& ops) {

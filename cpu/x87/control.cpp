@@ -80,6 +80,7 @@ Outcome ffree(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
   track(ctx, ops);
   set_empty(ctx.state.x87, ops.at[0].reg & 7);
+  merge_status(ctx.state.x87, 0, Status::kC1);
   return Next::Continue;
 }
 

@@ -11,16 +11,35 @@ namespace {
 
 enum class Pushes : bool { No, Yes };
 
+/// Runs on operands already taken, and commits.
+template <u8 ModRm>
+Outcome finish(CpuContext& ctx, const Operands& ops, const HostOperands& in, u16 conditions) {
+  HostResult out = host_execute<0xd9, ModRm>(in);
+  track(ctx, ops);
+  commit_top(ctx.state.x87, in, out, conditions);
+  return Next::Continue;
+}
+
 /// Takes `Count` registers from ST(0) on; `conditions` are those that it defines.
 template <u8 ModRm, unsigned Count, Pushes P = Pushes::No>
 Outcome function(CpuContext& ctx, const Operands& ops, u16 conditions = Status::kC1) {
   TRY(check_waiting(ctx));
-  X87State& x87 = ctx.state.x87;
-  HostOperands in = top_operands(x87, Count, P == Pushes::Yes);
-  HostResult out = host_execute<0xd9, ModRm>(in);
-  track(ctx, ops);
-  commit_top(x87, in, out, conditions);
-  return Next::Continue;
+  HostOperands in = top_operands(ctx.state.x87, Count, P == Pushes::Yes);
+  return finish<ModRm>(ctx, ops, in, conditions);
+}
+
+bool is_normal(const X87Register& value) {
+  u16 exponent = value.exponent & 0x7fff;
+  return exponent != 0 && exponent != 0x7fff && value.mantissa >> 63;
+}
+
+/// An invalid operation leaves C0 and C3, the quotient's bits, as they were.
+template <u8 ModRm>
+Outcome remainder(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  HostOperands in = top_operands(ctx.state.x87, 2);
+  in.special = !is_normal(in.st[0]) || !is_normal(in.st[1]);
+  return finish<ModRm>(ctx, ops, in, Status::kConditions);
 }
 
 template <u8 ModRm>
@@ -28,7 +47,7 @@ Outcome constant(CpuContext& ctx, const Operands& ops) {
   return function<ModRm, 0, Pushes::Yes>(ctx, ops);
 }
 
-/// C2 tells an argument out of range, or a remainder that is not final yet.
+/// C2 tells an argument out of range.
 constexpr u16 kRange = Status::kC1 | Status::kC2;
 
 }  // namespace
@@ -50,12 +69,8 @@ Outcome fpatan(CpuContext& ctx, const Operands& ops) { return function<0xf3, 2>(
 Outcome fxtract(CpuContext& ctx, const Operands& ops) {
   return function<0xf4, 1, Pushes::Yes>(ctx, ops);
 }
-Outcome fprem1(CpuContext& ctx, const Operands& ops) {
-  return function<0xf5, 2>(ctx, ops, Status::kConditions);
-}
-Outcome fprem(CpuContext& ctx, const Operands& ops) {
-  return function<0xf8, 2>(ctx, ops, Status::kConditions);
-}
+Outcome fprem1(CpuContext& ctx, const Operands& ops) { return remainder<0xf5>(ctx, ops); }
+Outcome fprem(CpuContext& ctx, const Operands& ops) { return remainder<0xf8>(ctx, ops); }
 Outcome fyl2xp1(CpuContext& ctx, const Operands& ops) { return function<0xf9, 2>(ctx, ops); }
 Outcome fsqrt(CpuContext& ctx, const Operands& ops) { return function<0xfa, 1>(ctx, ops); }
 Outcome fsincos(CpuContext& ctx, const Operands& ops) {

@@ -24,6 +24,7 @@ bool tag_is_empty(u16 tags, unsigned reg) { return (tags >> (2 * reg) & 3) == kE
 Image image_of(const HostOperands& in) {
   Image image;
   image.control = in.control;
+  image.status = in.conditions;
   for (unsigned i = 0; i < in.count; ++i) {
     image.st[i].mantissa = in.st[i].mantissa;
     image.st[i].exponent = in.st[i].exponent;
@@ -56,6 +57,7 @@ HostOperands no_operands(const X87State& state) {
   HostOperands in;
   in.control = state.control;
   in.sticky = state.status & Status::kSticky;
+  in.conditions = state.status & Status::kConditions;
   return in;
 }
 

@@ -16,10 +16,17 @@ namespace penumbra::cpu::x87 {
 struct HostOperands {
   u16 control = Control::kInitial;
   u16 sticky = 0;      ///< exceptions that the guest's status has already
+  u16 conditions = 0;  ///< condition bits, for instructions that leave some alone
   unsigned count = 0;  ///< registers that the instruction uses, from ST(0) on
   X87Register st[2];
   bool empty[2] = {};
-  bool full = false;  ///< pushing overflows
+  bool full = false;     ///< pushing overflows
+  bool special = false;  ///< which condition bits change depends on the values
+
+  bool needs_image() const {
+    bool masked = (control & Status::kExceptions) == Status::kExceptions;
+    return !masked || empty[0] || empty[1] || full || special;
+  }
 };
 
 struct HostResult {
@@ -40,6 +47,18 @@ using HostInstruction = void (*)(void* memory);
 template <u8 Opcode, u8 ModRm>
 [[gnu::always_inline]] inline void host_instruction(void* memory) {
   asm volatile(".byte %c1, %c2" : : "a"(memory), "i"(Opcode), "i"(ModRm) : "memory");
+}
+
+/// FCOMI and FUCOMI of ST(0) and ST(1): stores CF, PF and ZF as bits of EFLAGS in a u32.
+template <u8 ModRm>
+inline void host_compare_flags(void* flags) {
+  bool carry, parity, zero;
+  asm volatile(".byte 0xdb, %c3"
+               : "=@ccc"(carry), "=@ccp"(parity), "=@ccz"(zero)
+               : "i"(ModRm)
+               : "memory");
+  u32 value = (carry ? Flag::kCf : 0) | (parity ? Flag::kPf : 0) | (zero ? Flag::kZf : 0);
+  store_to(flags, value);
 }
 
 namespace detail {
@@ -66,7 +85,7 @@ class HostControl {
   HostControl& operator=(const HostControl&) = delete;
 
   /// Values on the stack, by TOP then and now.
-  unsigned depth(u16 status) const { return static_cast<u16>(before_ - status) >> 11 & 7; }
+  unsigned depth(u16 status) const { return ((before_ >> 11) - (status >> 11)) & 7; }
 
  private:
   u16 guest_, host_ = 0;
@@ -84,12 +103,12 @@ inline X87Register pop() {
 }
 
 /// Operands into the host's stack, results back out of it.
-template <u8 Opcode, u8 ModRm>
+template <HostInstruction Instruction>
 HostResult run_plain(const HostOperands& in, void* memory) {
   HostResult out;
   HostControl scope(in.control, in.sticky);
   for (unsigned i = in.count; i-- > 0;) push(in.st[i]);
-  host_instruction<Opcode, ModRm>(memory);
+  Instruction(memory);
   out.status = host_status();
   unsigned depth = scope.depth(out.status);
   out.pushed = static_cast<int>(depth) - static_cast<int>(in.count);
@@ -103,10 +122,17 @@ HostResult run_image(HostInstruction instruction, const HostOperands& in, void* 
 
 template <u8 Opcode, u8 ModRm>
 HostResult host_execute(const HostOperands& in, void* memory = nullptr) {
-  bool plain = (in.control & Status::kExceptions) == Status::kExceptions;
-  if (!plain || in.empty[0] || in.empty[1] || in.full) [[unlikely]]
-    return detail::run_image(host_instruction<Opcode, ModRm>, in, memory);
-  return detail::run_plain<Opcode, ModRm>(in, memory);
+  constexpr HostInstruction kInstruction = host_instruction<Opcode, ModRm>;
+  if (in.needs_image()) [[unlikely]] return detail::run_image(kInstruction, in, memory);
+  return detail::run_plain<kInstruction>(in, memory);
+}
+
+/// The flags that the comparison of ST(0) and ST(1) leaves, also where it raises an exception.
+template <u8 ModRm>
+HostResult host_execute_flags(const HostOperands& in, u32& flags) {
+  constexpr HostInstruction kInstruction = host_compare_flags<ModRm>;
+  if (in.needs_image()) [[unlikely]] return detail::run_image(kInstruction, in, &flags);
+  return detail::run_plain<kInstruction>(in, &flags);
 }
 
 /// No operands yet; control word and exceptions of the guest.

@@ -64,18 +64,19 @@ Outcome load_register_format(CpuContext& ctx, const Operands& ops) {
   return Next::Continue;
 }
 
+/// An empty source goes before a full stack.
 Outcome load_stack_register(CpuContext& ctx, const Operands& ops) {
   X87State& x87 = ctx.state.x87;
-  unsigned i = ops.at[0].reg & 7;
   track(ctx, ops);
-  if (!is_empty(x87, 7)) {
-    push_register(x87, {});
-    return Next::Continue;
-  }
+  bool underflow = is_empty(x87, ops.at[0].reg & 7);
   X87Register value;
-  if (!take_register(x87, i, value)) return Next::Continue;
-  move_top(x87, -1);
-  set_st(x87, 0, value);
+  if (!take_register(x87, ops.at[0].reg & 7, value)) return Next::Continue;
+  if (underflow) {
+    move_top(x87, -1);
+    set_st(x87, 0, value);
+  } else {
+    push_register(x87, value);
+  }
   return Next::Continue;
 }
 
@@ -137,7 +138,7 @@ Outcome store_integer(CpuContext& ctx, const Operands& ops, Pop pops) {
   }
 }
 
-/// Both must be there, whatever the condition says.
+/// Both must be there, whatever the condition says. C1 changes only with a stack fault.
 Outcome conditional_move(CpuContext& ctx, const Operands& ops, Condition condition) {
   TRY(check_waiting(ctx));
   X87State& x87 = ctx.state.x87;
@@ -147,7 +148,6 @@ Outcome conditional_move(CpuContext& ctx, const Operands& ops, Condition conditi
     if (stack_fault(x87, false)) set_st(x87, 0, kIndefinite);
     return Next::Continue;
   }
-  merge_status(x87, 0, Status::kC1);
   if (holds(condition, ctx.state.arithmetic_flags())) st(x87, 0) = st(x87, source);
   return Next::Continue;
 }
@@ -197,6 +197,16 @@ Outcome fst(CpuContext& ctx, const Operands& ops) { return store(ctx, ops, Pop::
 Outcome fstp(CpuContext& ctx, const Operands& ops) { return store(ctx, ops, Pop::Yes); }
 Outcome fist(CpuContext& ctx, const Operands& ops) { return store_integer(ctx, ops, Pop::No); }
 Outcome fistp(CpuContext& ctx, const Operands& ops) { return store_integer(ctx, ops, Pop::Yes); }
+
+/// D9 D8+i, an undocumented FSTP that an empty ST(0) passes silently: it only pops.
+Outcome fstpnce(CpuContext& ctx, const Operands& ops) {
+  if (!is_empty(ctx.state.x87, 0)) return fstp(ctx, ops);
+  TRY(check_waiting(ctx));
+  track(ctx, ops);
+  merge_status(ctx.state.x87, 0, Status::kC1);
+  pop(ctx.state.x87);
+  return Next::Continue;
+}
 
 Outcome fbstp(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
