@@ -77,6 +77,25 @@ TEST_CASE("Changes that cannot matter drop nothing") {
   CHECK(world.mmu.table()->for_write(0x5000, 1) == nullptr);
 }
 
+TEST_CASE("More rights in an upper entry are seen at once") {
+  World world;
+  Tables tables(world, kFirst);
+  tables.map(0x5000, 0x7000 | kAll);
+  world.use(long_mode(kFirst, 3));
+  for (unsigned level = 2; level <= 4; ++level) {
+    u64 at = tables.entry_at(0x5000, level);
+    world.poke<u64>(at, world.ram<u64>(at) & ~kRw);
+    world.load<u8>(0x5000);
+    CHECK(world.fault_code(0x5000, Access::Write) == 7);
+    world.poke<u64>(at, world.ram<u64>(at) | kRw);
+    world.store<u8>(0x5000, 1);
+    world.poke<u64>(at, world.ram<u64>(at) & ~kUs);
+    CHECK(world.fault_code(0x5000, Access::Read) == 5);
+    world.poke<u64>(at, world.ram<u64>(at) | kUs);
+    world.load<u8>(0x5000);
+  }
+}
+
 TEST_CASE("A table that is no longer reached becomes ordinary memory") {
   World world;
   Tables tables(world, kFirst);
@@ -204,9 +223,11 @@ TEST_CASE("More address spaces than are kept, more regions than a space keeps") 
   SECTION("regions") {
     for (u64 i = 1; i < 12; ++i) world.poke<u64>(tables.entry_at(i << 30, 3), kAll | kPs);
     world.use(long_mode(kFirst));
+    store_to<u8>(world.space->ram() + 0x9000, 9);
     for (u64 i = 512; i < 12 * 512; ++i) {
       CHECK(world.mmu.probe(i << 21, 1, Access::Read, Privilege::Current).has_value());
-      world.load<u8>(0x5000);
+      world.poke<u64>(entry, (i % 2 ? 0x9000 : 0x7000) | kAll);
+      CHECK(world.load<u8>(0x5000) == (i % 2 ? 9 : 0));
     }
   }
   world.store<u8>(0x5000, 2);
