@@ -23,7 +23,7 @@ class Ps2Queue {
   u8 room() const { return kSize - count_; }
   bool push(u8 byte);
   u8 pop();
-  void clear() { count_ = 0; }
+  void clear() { first_ = count_ = 0; }
   bool valid() const { return first_ < kSize && count_ <= kSize; }
 
   template <class A>
