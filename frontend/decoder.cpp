@@ -251,13 +251,24 @@ void resize(Operands& out, OperandKind kind, u16 size) {
     if (operand.kind == kind) operand.size = size;
 }
 
+/// 90h with REX.B is XCHG r8, rAX whatever F3h stands before it (APM 3, XCHG).
+void become_xchg_r8(Instruction& result) {
+  result.mnemonic = ZYDIS_MNEMONIC_XCHG;
+  auto size = static_cast<u16>(bytes(result.operands.width));
+  result.operands.at[0] = {OperandKind::Gpr, 8, size};
+  result.operands.at[1] = {OperandKind::Gpr, 0, size};
+  result.operands.count = 2;
+}
+
 /// What the reference CPU does otherwise than the decoder library says.
-void apply_vendor(const ZydisDecodedInstruction& in, Operands& out) {
+void apply_vendor(const ZydisDecodedInstruction& in, Instruction& result) {
+  Operands& out = result.operands;
   if (is_short_near_branch(in)) {
     out.width = Width::W16;
     resize(out, OperandKind::Memory, 2);
     resize(out, OperandKind::Gpr, 2);
   }
+  if (in.mnemonic == ZYDIS_MNEMONIC_PAUSE && in.raw.rex.B != 0) become_xchg_r8(result);
   // APM 3, JMP (Far), LFS: REX.W gives the 32-bit form, there is no m16:64.
   if (rex_w(in) && loads_far_pointer(in)) {
     out.width = Width::W32;
@@ -279,7 +290,7 @@ std::expected<Instruction, DecodeError> compact(const Decoded& decoded, CodeMode
   out.repeat = repeat_of(in);
   out.lock = (in.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
   if (!fill_operands(decoded, out)) return exception(Fault::ud());
-  apply_vendor(in, out);
+  apply_vendor(in, result);
   return result;
 }
 

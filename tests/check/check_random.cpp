@@ -15,6 +15,7 @@
 #include "tests/oracle/encodings.h"
 #include "tests/oracle/engine/engine_runner.h"
 #include "tests/oracle/host_runner.h"
+#include "tests/oracle/isa_support.h"
 #include "tests/oracle/random_tests.h"
 #include "tests/oracle/rows.h"
 #include "tests/oracle/shrink.h"
@@ -48,8 +49,9 @@ class Check {
     Counts counts;
     for (size_t i = 0; i < std::max<size_t>(options_.states, forms.size() * 4); ++i) {
       const Form& form = forms[i % forms.size()];
-      auto drawn = instantiate(form, row.mnemonic, options_.size, random);
-      one(random_test({drawn}, options_.size, random), counts);
+      std::vector<Drawn> code{instantiate(form, row.mnemonic, options_.size, random)};
+      if (row.name.starts_with('F') && random() % 3 == 0) code.push_back(store_environment());
+      one(random_test(code, options_.size, random), counts);
     }
     if (!options_.quiet || counts.failed != 0)
       fmt::print("{:<14} {:>4} forms {:>6} ended {:>6} faulted {:>6} failed\n", row.name,
@@ -80,6 +82,13 @@ class Check {
   }
 
  private:
+  /// FNSTENV [rSP - 60h], which alone shows the x87's pointers.
+  Drawn store_environment() const {
+    bool small = options_.size == CodeSize::Bits16;
+    return decoded(small ? std::vector<u8>{0x67, 0xd9, 0x74, 0x24, 0xa0}
+                         : std::vector<u8>{0xd9, 0x74, 0x24, 0xa0}, options_.size);
+  }
+
   void one(const Test& test, Counts& counts) {
     auto found = disagreement(test, host_, engine_);
     if (!found.lines.empty()) {
@@ -136,10 +145,21 @@ std::optional<Options> parse(int count, char** arguments) {
   return options;
 }
 
+/// The forms whose extensions the model has.
+std::map<frontend::Mnemonic, std::vector<Form>> supported_forms(CodeSize size) {
+  auto all = enumerate_forms(size);
+  for (auto& [mnemonic, forms] : all)
+    std::erase_if(forms, [&](const Form& form) {
+      return !missing_extension(plain(form, size), size).empty();
+    });
+  std::erase_if(all, [](const auto& entry) { return entry.second.empty(); });
+  return all;
+}
+
 int run(const Options& options) {
   Check check(options);
   if (!check.ready()) return kUnusable;
-  auto forms = enumerate_forms(options.size);
+  auto forms = supported_forms(options.size);
   std::vector<std::pair<frontend::Mnemonic, const std::vector<Form>*>> judged;
   for (const oracle::Row& row : rows()) {
     if (!options.row.empty() && options.row != row.name) continue;

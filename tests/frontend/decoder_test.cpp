@@ -190,6 +190,9 @@ TEST_CASE("mandatory prefixes are no repeats") {
   CHECK(good("f3 0f 10 c1").mnemonic == ZYDIS_MNEMONIC_MOVSS);
   CHECK(good("f3 0f 10 c1").operands.repeat == Repeat::None);
   CHECK(good("f3 90").mnemonic == ZYDIS_MNEMONIC_PAUSE);
+  CHECK(good("f3 41 90").mnemonic == ZYDIS_MNEMONIC_XCHG);
+  CHECK(good("f3 41 90").operands.at[0].reg == 8);
+  CHECK(good("f3 41 90").operands.count == 2);
   CHECK(good("f3 c3").operands.repeat == Repeat::None);
 }
 

@@ -40,8 +40,8 @@ std::string describe(const Result& result) {
   if (result.outcome != Outcome::Fault) return to_string(result.outcome);
   const Fault& fault = result.fault;
   u32 code = fault.error_code;
-  // Linux reports addresses of its own half as present.
-  if (fault.vector == Vector::Pf && fault.address >> 47 != 0) code &= ~PageFaultCode::kPresent;
+  // Linux reports addresses beyond those of users as present.
+  if (fault.vector == Vector::Pf && fault.address >= kHighestMapped) code &= ~PageFaultCode::kPresent;
   return fmt::format("fault {} code {:x} address {:x}", static_cast<int>(fault.vector), code,
                      fault.vector == Vector::Pf ? fault.address : 0);
 }
@@ -66,9 +66,11 @@ void compare_fpu(Differences& out, const Test& test, const FxImage& a, const FxI
   auto status = [&](const FxImage& fx) { return word(fx, FxImage::kStatus) & ~mask.fpu_status; };
   out.number("fsw", status(a), status(b));
   out.number("ftw", a.get<u8>(FxImage::kTags), b.get<u8>(FxImage::kTags));
-  out.number("fop", word(a, FxImage::kOpcode) & 0x7ff, word(b, FxImage::kOpcode) & 0x7ff);
-  out.number("fip", a.get<u64>(FxImage::kIp), b.get<u64>(FxImage::kIp));
-  out.number("fdp", a.get<u64>(FxImage::kDp), b.get<u64>(FxImage::kDp));
+  if (word(a, FxImage::kStatus) & 0x80) {  // the host saves them only while an exception waits
+    out.number("fop", word(a, FxImage::kOpcode) & 0x7ff, word(b, FxImage::kOpcode) & 0x7ff);
+    out.number("fip", a.get<u64>(FxImage::kIp), b.get<u64>(FxImage::kIp));
+    out.number("fdp", a.get<u64>(FxImage::kDp), b.get<u64>(FxImage::kDp));
+  }
   out.number("mxcsr", a.get<u32>(FxImage::kMxcsr), b.get<u32>(FxImage::kMxcsr));
   for (unsigned i = 0; i < 8; ++i)
     out.bytes(fmt::format("st{}", i), &a.bytes[FxImage::st(i)], &b.bytes[FxImage::st(i)], 10);

@@ -164,6 +164,16 @@ std::vector<u8> plain(const Form& form, CodeSize size) {
 
 namespace {
 
+/// Prefixes are drawn by instantiate().
+bool is_prefix(unsigned opcode, CodeSize size) {
+  switch (opcode) {
+    case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67:
+    case 0xf0: case 0xf2: case 0xf3:
+      return true;
+    default: return size == CodeSize::Long && opcode >= 0x40 && opcode <= 0x4f;
+  }
+}
+
 bool rm_selects(const Form& form) {
   if (form.map == OpcodeMap::Primary) return form.opcode >= 0xd8 && form.opcode <= 0xdf;
   return form.map == OpcodeMap::Map0f && (form.opcode == 0x01 || form.opcode == 0xae);
@@ -187,12 +197,14 @@ std::vector<Form> all_forms(CodeSize size) {
   unsigned most_w = size == CodeSize::Long ? 2 : 1;
   for (unsigned vex = 0; vex < 2; ++vex)
     for (unsigned map = vex; map < 4; ++map)
-      for (unsigned opcode = 0; opcode < 256; ++opcode)
+      for (unsigned opcode = 0; opcode < 256; ++opcode) {
+        if (map == 0 && is_prefix(opcode, size)) continue;
         for (u8 prefix : {0x00, 0x66, 0xf2, 0xf3})
           for (unsigned w = 0; w < (vex ? 2 : most_w); ++w)
             for (unsigned l = 0; l <= vex; ++l)
               append_modrm_forms(forms, {static_cast<OpcodeMap>(map), static_cast<u8>(opcode),
                                          prefix, w != 0, vex != 0, l != 0});
+      }
   return forms;
 }
 
@@ -216,9 +228,12 @@ Drawn instantiate(const Form& form, Mnemonic mnemonic, CodeSize size, Random& ra
     auto result = decode_trimmed(bytes, size);
     if (accept(choice, result, mnemonic)) return {bytes, *result};
   }
-  auto bytes = plain(form, size);
+  return decoded(plain(form, size), size);
+}
+
+Drawn decoded(std::vector<u8> bytes, CodeSize size) {
   auto result = decode_trimmed(bytes, size);
-  return {bytes, result ? *result : Instruction{}};
+  return {std::move(bytes), result ? *result : Instruction{}};
 }
 
 }  // namespace penumbra::oracle

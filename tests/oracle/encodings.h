@@ -34,6 +34,8 @@ struct Drawn {
   frontend::Instruction instruction;
 };
 
+Drawn decoded(std::vector<u8> bytes, CodeSize size);
+
 /// The code mode that enumeration decodes in: protected mode of that size.
 CodeMode user_mode(CodeSize size);
 

@@ -139,7 +139,7 @@ void steer(MachineState& state, const MemoryForm& form, u64 address, Random& ran
   u64 target = address - static_cast<u64>(form.displacement);
   if (form.segment == Segment::Fs) target -= state.fs_base;
   if (form.segment == Segment::Gs) target -= state.gs_base;
-  bool base = form.base < 16, index = form.index < 16;
+  bool base = form.base < 16 && (form.base != 4 || chance(random, 4)), index = form.index < 16;
   if (index && form.index != form.base) {
     u64 value = base ? random() % 0x40 : target >> form.scale;
     state.gpr[form.index] = value;
@@ -239,10 +239,11 @@ Test standard_test(CodeSize size, u64 seed) {
 Test random_test(const std::vector<Drawn>& instructions, CodeSize size, Random& random) {
   Test test = standard_test(size, random() % 4 * 2 + 1);
   draw_registers(test, random);
-  for (const Drawn& drawn : instructions) {
+  for (const Drawn& drawn : instructions)
     test.code.insert(test.code.end(), drawn.bytes.begin(), drawn.bytes.end());
-    steer_instruction(test, drawn.instruction, random);
-  }
+  // The first instruction gets its address last, so that it surely gets it.
+  for (auto drawn = instructions.rbegin(); drawn != instructions.rend(); ++drawn)
+    steer_instruction(test, drawn->instruction, random);
   if (size != CodeSize::Long) narrow(test);
   return test;
 }

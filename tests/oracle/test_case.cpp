@@ -30,7 +30,7 @@ MachineState MachineState::initial() {
 }
 
 std::vector<u8> code_page(const Test& test) {
-  std::vector<u8> page(kPageSize, 0xcc);
+  std::vector<u8> page(kPageSize, 0xf4);
   size_t offset = kCodeAddress - kCodePage;
   std::copy(test.code.begin(), test.code.end(), page.begin() + offset);
   page[offset + test.code.size()] = 0x0f;

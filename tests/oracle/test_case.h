@@ -63,7 +63,7 @@ struct Test {
   u32 most_mapped = 24;    ///< pages that may be mapped on fault
 };
 
-/// The code page: 0xCC but for the code and the UD2 behind it. Read-only, user, executable.
+/// The code page: HLT (#GP(0) at CPL 3) but for the code and the UD2 behind it. Read-only, user, executable.
 constexpr u64 kCodePage = 0x10000000;
 constexpr u64 kCodeAddress = kCodePage + 0x400;
 constexpr size_t kMostCode = kPageSize - 0x400 - 2;

@@ -125,6 +125,20 @@ struct EngineRunner::Impl {
     return true;
   }
 
+  /// A software interrupt that was delivered becomes the fault that it is on the host.
+  void undo_delivery() {
+    u64 offset = caught->address - SystemTables::kHandlers;
+    if (caught->vector != Vector::Pf || offset >= 256 * 16) return;
+    auto& state = vcpu.state();
+    u64 frame[4] = {};  // RIP, CS, RFLAGS, RSP
+    space->read({kSystemPhysical + (SystemTables::kStack - 40 - SystemTables::kBase)}, frame,
+                sizeof frame);
+    caught = Fault::of(static_cast<Vector>(offset / 16));
+    state.rip = frame[0];
+    state.set_flags(frame[2]);
+    state.reg(cpu::Reg::Rsp) = frame[3];
+  }
+
   Outcome run_to_outcome(const Test& test) {
     u64 left = kMostInstructions;
     for (;;) {
@@ -135,6 +149,7 @@ struct EngineRunner::Impl {
       if (exit.reason == machine::Exit::Reason::Budget || left == 0) return Outcome::Timeout;
       if (exit.reason != machine::Exit::Reason::Debug || !caught) return Outcome::Broken;
       if (map_on_fault(test)) continue;
+      undo_delivery();
       u64 base = test.size == CodeSize::Bits16 ? kCodePage : 0;
       bool at_end = *caught == Fault::ud() && vcpu.state().rip + base == end_of(test);
       return at_end ? Outcome::Ended : Outcome::Fault;

@@ -31,9 +31,8 @@ u64 descriptor(const SegmentRegister& segment) {
          (limit >> 16) << 48 | (segment.base >> 24) << 56;
 }
 
-/// 64-bit interrupt gate to an address that no test reaches; INT3 and INTO are open to users.
-void store_gate(u8* gate, u8 dpl) {
-  u64 handler = SystemTables::kBase;
+/// 64-bit interrupt gate; INT3 and INTO are open to users.
+void store_gate(u8* gate, u64 handler, u8 dpl) {
   u64 low = (handler & 0xffff) | 0x10ull << 16 | (0x8eull | u64{dpl} << 5) << 40 |
             ((handler >> 16) & 0xffff) << 48;
   store_to<u64>(gate, low);
@@ -93,9 +92,10 @@ std::vector<u8> SystemTables::image() {
   store_to(&bytes[kLdt - kBase + (kCode16Selector & ~7)], descriptor(small_code()));
   store_to(&bytes[kLdt - kBase + (kData16Selector & ~7)], descriptor(small_data()));
   store_to<u16>(&bytes[kTss - kBase + 0x66], 0x68);  // I/O map beyond the limit: no port is open
-  store_to<u64>(&bytes[kTss - kBase + 4], kBase + 0x700);
+  store_to<u64>(&bytes[kTss - kBase + 4], kStack);
   for (unsigned vector = 0; vector < 256; ++vector)
-    store_gate(&bytes[kIdt - kBase + vector * 16], vector == 3 || vector == 4 ? 3 : 0);
+    store_gate(&bytes[kIdt - kBase + vector * 16], kHandlers + vector * 16,
+               vector == 3 || vector == 4 ? 3 : 0);
   return bytes;
 }
 

@@ -12,6 +12,10 @@ struct SystemTables {
   static constexpr u64 kGdt = kBase, kLdt = kBase + 0x400, kTss = kBase + 0x800,
                        kIdt = kBase + 0x1000;
   static constexpr u64 kPages = 2;
+  /// Handlers of the vectors, 16 bytes apart in a page that is absent: what INT3 and its like
+  /// deliver shows as a fetch from there.
+  static constexpr u64 kHandlers = kBase + 0x10000;
+  static constexpr u64 kStack = kBase + 0x700;
   static constexpr u16 kLdtSelector = 0x50, kTssSelector = 0x40;
 
   /// Bytes of the two pages at kBase.
