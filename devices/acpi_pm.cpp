@@ -158,7 +158,7 @@ void AcpiPm::restored() {
   state_.pm1_status &= kStatusBits;
   state_.pm1_enable &= kEnableBits;
   state_.pm1_control &= kControlBits | kSciEn;
-  arm_timer();
+  update_sci();
 }
 
 }  // namespace penumbra::devices

@@ -246,6 +246,7 @@ void I8042::update_irq() {
 void I8042::restored() {
   if (!keyboard_.valid()) keyboard_.reset();
   if (!mouse_.valid()) mouse_.reset();
+  update_irq();
 }
 
 }  // namespace penumbra::devices

@@ -28,7 +28,7 @@ I8254::I8254(IrqLine& irq0, Clock& clock)
 void I8254::reset() {
   state_ = State{};
   state_.counters[2].set_gate(false, 0);
-  timer_->cancel();
+  update_irq0();
 }
 
 u64 I8254::now_tick() const {
@@ -42,8 +42,12 @@ void I8254::update_irq0() {
     irq0_.set(false);
     irq0_.set(true);
   }
-  irq0_.set(counter.out());
-  u64 edge = counter.next_edge();
+  drive_irq0();
+}
+
+void I8254::drive_irq0() {
+  irq0_.set(state_.counters[0].out());
+  u64 edge = state_.counters[0].next_edge();
   if (edge == PitCounter::kNever) {
     timer_->cancel();
   } else {
@@ -55,6 +59,7 @@ u64 I8254::read(u64 offset, u32) {
   if ((offset & 3) == 3) return 0xff;  // the control word register cannot be read
   PitCounter& counter = state_.counters[offset & 3];
   counter.advance(now_tick());
+  update_irq0();
   return counter.read();
 }
 
@@ -110,9 +115,7 @@ bool I8254::restored() {
     if (!counter.valid()) counter = PitCounter{};
   }
   state_.control_b &= kControlBits;
-  u64 edge = state_.counters[0].next_edge();
-  timer_->cancel();
-  if (edge != PitCounter::kNever) timer_->arm(ns_of_tick(edge));
+  drive_irq0();
   return valid;
 }
 

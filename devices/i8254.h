@@ -45,6 +45,7 @@ class I8254 {
   void write_control(u8 value);
   void read_back(u8 value);
   void update_irq0();
+  void drive_irq0();
   bool restored();
   u64 read(u64 offset, u32 size);
   void write(u64 offset, u32 size, u64 value);

@@ -12,7 +12,8 @@
 
 namespace penumbra::devices {
 
-/// One interrupt wire. Level as driven by the device; the receiving chip detects edges.
+/// One interrupt wire. Level as driven by the device; the receiving chip detects edges. After
+/// loading, a device drives its level again; the receiver has loaded the levels that it saw.
 class IrqLine {
  public:
   virtual ~IrqLine() = default;

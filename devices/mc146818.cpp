@@ -27,6 +27,8 @@ enum Register : u8 {
 
 constexpr u8 kUip = 0x80, kDividerMask = 0x70, kDividerRun = 0x20, kRateMask = 0x0f;
 constexpr u8 kSet = 0x80, kPie = 0x40, kAie = 0x20, kUie = 0x10, kBinary = 0x04, k24Hours = 0x02;
+constexpr u8 kSquareWave = 0x08, kDaylightSaving = 0x01;
+constexpr u8 kUnimplemented = kSquareWave | kDaylightSaving;
 constexpr u8 kIrqf = 0x80, kPf = 0x40, kAf = 0x20, kUf = 0x10;
 constexpr u8 kVrt = 0x80, kPm = 0x80, kWildcard = 0xc0;
 constexpr u64 kNsPerSecond = 1'000'000'000;
@@ -55,7 +57,7 @@ void Mc146818::set_cmos(u8 index, u8 value) {
 }
 
 void Mc146818::reset() {
-  state_.bytes[kB] &= ~(kPie | kAie | kUie | 0x08);
+  state_.bytes[kB] &= ~(kPie | kAie | kUie | kSquareWave);
   state_.bytes[kC] = 0;
   state_.nmi_masked = false;
   update_irq();
@@ -105,6 +107,7 @@ void Mc146818::write_a(u8 value) {
 void Mc146818::write_b(u8 value) {
   u8 old = state_.bytes[kB];
   if (value & kSet) value &= ~kUie;  // SET clears UIE
+  if (value & kUnimplemented) log_once_("MC146818: no daylight saving, no square wave output");
   state_.bytes[kB] = value;
   // Updates that passed while SET was held are not made up for.
   if ((old & kSet) && !(value & kSet) && running()) {
@@ -273,6 +276,7 @@ void Mc146818::restored() {
   state_.index &= 127;
   state_.bytes[kA] &= ~kUip;
   state_.bytes[kD] = kVrt;
+  update_irq();
   arm();
 }
 

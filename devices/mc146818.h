@@ -10,6 +10,7 @@
 
 #include <array>
 
+#include "common/log.h"
 #include "devices/interfaces.h"
 
 namespace penumbra::devices {
@@ -83,6 +84,7 @@ class Mc146818 final : public BusDevice {
   IrqLine& irq8_;
   Clock& clock_;
   std::unique_ptr<Timer> timer_;
+  LogOnce log_once_;
   State state_;
 };
 

@@ -62,7 +62,7 @@ class PitCounter {
   u32 count() const;
 
   u8 control_ = 0x30;  ///< access, mode, BCD as programmed
-  bool gate_ = true, out_ = true, rose_ = false;
+  bool gate_ = true, out_ = false, rose_ = false;
   bool null_count_ = true;
   bool loaded_ = false;   ///< the counting element holds a count
   bool waiting_ = false;  ///< a count was written and is not loaded yet

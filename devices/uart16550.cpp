@@ -10,7 +10,7 @@ namespace {
 constexpr u8 kIerReceived = 1, kIerTransmit = 2, kIerLine = 4, kIerModem = 8;
 constexpr u8 kIirNone = 1, kIirModem = 0, kIirTransmit = 2, kIirReceived = 4, kIirLine = 6,
              kIirTimeout = 0xc, kIirFifos = 0xc0;
-constexpr u8 kFcrEnable = 1, kFcrClearReceiver = 2;
+constexpr u8 kFcrEnable = 1, kFcrClearReceiver = 2, kFcrDma = 8;
 constexpr u8 kLcrDlab = 0x80;
 constexpr u8 kMcrDtr = 1, kMcrRts = 2, kMcrOut1 = 4, kMcrOut2 = 8, kMcrLoop = 0x10;
 constexpr u8 kLsrDataReady = 1, kLsrOverrun = 2, kLsrParity = 4, kLsrFraming = 8, kLsrBreak = 0x10,
@@ -185,6 +185,7 @@ void Uart16550::write_fcr(u8 value) {
   if (toggled || ((value & kFcrEnable) && (value & kFcrClearReceiver))) clear_receiver();
   // The other bits are programmed only while bit 0 is written as 1 (8.4).
   state_.fcr = value & kFcrEnable ? value & 0xc9 : 0;
+  if (state_.fcr & kFcrDma) log_once_("16550A: no DMA pins, FCR bit 3 has no effect");
   restart_timeout();
   update_irq();
 }
@@ -270,6 +271,7 @@ void Uart16550::restored() {
   } else {
     timeout_->cancel();
   }
+  update_irq();
 }
 
 }  // namespace penumbra::devices

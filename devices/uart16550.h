@@ -9,6 +9,7 @@
 
 #include <array>
 
+#include "common/log.h"
 #include "devices/interfaces.h"
 
 namespace penumbra::devices {
@@ -94,6 +95,7 @@ class Uart16550 final : public BusDevice {
   Clock& clock_;
   CharBackend& backend_;
   std::unique_ptr<Timer> timeout_;
+  LogOnce log_once_;
   State state_;
 };
 

@@ -162,6 +162,7 @@ TEST_CASE("acpi: saved while the timer's interrupt is awaited") {
   other.clock.jump_to(board.clock.now_ns());
   REQUIRE(load(other.pm, bytes));
   CHECK(save(other.pm) == bytes);
+  CHECK(other.sci.level() == board.sci.level());
   other.clock.advance_to(ns_of(1ull << 31) - 1);
   CHECK_FALSE(other.sci.level());
   other.clock.advance(1);

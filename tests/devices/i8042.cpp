@@ -240,6 +240,7 @@ TEST_CASE("8042: saved between bytes") {
   Board other;
   REQUIRE(load(other.controller, bytes));
   CHECK(save(other.controller) == bytes);
+  CHECK(other.irq1.level() == board.irq1.level());
   for (Board* each : {&board, &other}) each->write(0xf2);
   Bytes expected = board.drain();
   CHECK(expected.size() > 4);

@@ -123,7 +123,7 @@ TEST_CASE("8254 mode 2: rate generator") {
   CHECK(low_ticks(board, 0, 0, 17) == std::vector<u64>{5, 10, 15});
   board.to_tick(17);
   CHECK(board.latched(0) == 4);
-  CHECK(board.irq.take_rises() == 4);  // OUT rose at power-on and after each period
+  CHECK(board.irq.take_rises() == 4);  // when programmed, and after each period
 }
 
 TEST_CASE("8254 mode 2: a new count is loaded at the end of the period") {
@@ -297,6 +297,7 @@ TEST_CASE("8254: saved in the middle of everything") {
   other.clock.jump_to(board.clock.now_ns());
   REQUIRE(load(other.pit, bytes));
   CHECK(save(other.pit) == bytes);
+  CHECK(other.irq.level() == board.irq.level());
   board.irq.take_rises();
   for (Board* each : {&board, &other}) {
     each->out(0x40, 0);

@@ -220,6 +220,7 @@ TEST_CASE("rtc: saved while an alarm is awaited") {
   other.clock.jump_to(board.clock.now_ns());
   REQUIRE(load(other.rtc, bytes));
   CHECK(save(other.rtc) == bytes);
+  CHECK(other.irq.level() == board.irq.level());
   other.clock.advance_to(31 * kSecond - 1);
   CHECK_FALSE(other.irq.level());
   other.clock.advance_to(31 * kSecond);

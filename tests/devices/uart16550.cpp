@@ -231,6 +231,7 @@ TEST_CASE("uart: saved in the middle of a timeout, it goes on elsewhere") {
   Board other;
   REQUIRE(load(other.uart, bytes));
   CHECK(save(other.uart) == bytes);
+  CHECK(other.irq.level() == board.irq.level());
   other.clock.advance(1'000'000'000);
   CHECK(other.irq.level());
   CHECK(other.in(kIir) == 0xcc);
