@@ -59,6 +59,7 @@ struct Operands {
   MemoryForm memory;
   u64 immediate = 0;               ///< sign-extended to 64 bits where the manual says so
   u16 selector = 0;                ///< of a far pointer; second immediate of ENTER and EXTRQ
+  u16 x87_opcode = 0;              ///< FOP of an x87 instruction (SDM 1, 8.1.9), else 0
 };
 
 }  // namespace penumbra

@@ -278,6 +278,14 @@ void apply_vendor(const ZydisDecodedInstruction& in, Instruction& result) {
   if (in.mnemonic == ZYDIS_MNEMONIC_INVLPG) resize(out, OperandKind::Memory, 0);
 }
 
+/// SDM 1, 8.1.9: the low three bits of the first opcode byte, then ModRM.
+u16 x87_opcode(const ZydisDecodedInstruction& in) {
+  bool escape = in.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (in.opcode & 0xf8) == 0xd8;
+  if (!escape) return 0;
+  const auto& modrm = in.raw.modrm;
+  return static_cast<u16>((in.opcode & 7) << 8 | modrm.mod << 6 | modrm.reg << 3 | modrm.rm);
+}
+
 std::expected<Instruction, DecodeError> compact(const Decoded& decoded, CodeMode mode) {
   const auto& in = decoded.instruction;
   if (!exists(in, mode)) return exception(Fault::ud());
@@ -288,6 +296,7 @@ std::expected<Instruction, DecodeError> compact(const Decoded& decoded, CodeMode
   out.width = width_of_bits(in.operand_width);
   out.address_width = width_of_bits(in.address_width);
   out.repeat = repeat_of(in);
+  out.x87_opcode = x87_opcode(in);
   out.lock = (in.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
   if (!fill_operands(decoded, out)) return exception(Fault::ud());
   apply_vendor(in, result);

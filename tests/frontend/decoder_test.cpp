@@ -262,6 +262,12 @@ TEST_CASE("segment, control, debug and vector registers") {
   CHECK(good("db 28").operands.at[0].size == 10);
 }
 
+TEST_CASE("x87 instructions carry their opcode") {
+  CHECK(good("d9 74 24 a0").operands.x87_opcode == 0x174);
+  CHECK(good("48 d8 c2").operands.x87_opcode == 0x0c2);
+  CHECK(good("0f 6f ca").operands.x87_opcode == 0);
+}
+
 TEST_CASE("address-only operands have no size") {
   CHECK(good("48 8d 00").operands.at[1].size == 0);
   CHECK(good("0f 01 38").operands.at[0].size == 0);
