@@ -262,6 +262,17 @@ TEST_CASE("segment, control, debug and vector registers") {
   CHECK(good("db 28").operands.at[0].size == 10);
 }
 
+TEST_CASE("far transfers are told from near ones") {
+  CHECK(good("ff 28").operands.far);
+  CHECK(good("cb").operands.far);
+  CHECK(good("ca 08 00").operands.far);
+  CHECK(good("9a 01 02 03 04 05 06", kBits32).operands.far);
+  CHECK(good("ea 01 02 03 04", kBits16).operands.far);
+  CHECK_FALSE(good("ff 20").operands.far);
+  CHECK_FALSE(good("c3").operands.far);
+  CHECK_FALSE(good("e8 00 00 00 00").operands.far);
+}
+
 TEST_CASE("x87 instructions carry their opcode") {
   CHECK(good("d9 74 24 a0").operands.x87_opcode == 0x174);
   CHECK(good("48 d8 c2").operands.x87_opcode == 0x0c2);
