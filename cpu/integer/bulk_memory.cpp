@@ -9,17 +9,20 @@ namespace {
 template <class Body>
 auto by_width(Width width, Body body) {
   switch (width) {
-    case Width::W8: return body(u8{});
-    case Width::W16: return body(u16{});
-    case Width::W32: return body(u32{});
-    default: return body(u64{});
+    case Width::W8:
+      return body(u8{});
+    case Width::W16:
+      return body(u16{});
+    case Width::W32:
+      return body(u32{});
+    default:
+      return body(u64{});
   }
 }
 
 template <class T>
 void copy_one_by_one(u8* to, const u8* from, u64 count, i64 stride) {
-  for (u64 i = 0; i < count; ++i, to += stride, from += stride)
-    store_to<T>(to, load_from<T>(from));
+  for (u64 i = 0; i < count; ++i, to += stride, from += stride) store_to<T>(to, load_from<T>(from));
 }
 
 /// Ascending copy onto later bytes of the source, at least one element apart: the bytes between
@@ -76,9 +79,8 @@ u64 scan_elements(HostElements in, u64 count, u64 value, bool until_equal) {
     return found ? static_cast<u64>(static_cast<const u8*>(found) - in.host) : count - 1;
   }
   u64 i = 0;
-  by_width(in.width, [&]<class T>(T) {
-    scan_step<T>(i, in, count, static_cast<T>(value), until_equal);
-  });
+  by_width(in.width,
+           [&]<class T>(T) { scan_step<T>(i, in, count, static_cast<T>(value), until_equal); });
   return i;
 }
 

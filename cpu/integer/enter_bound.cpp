@@ -10,7 +10,9 @@ namespace {
 class FrameBuilder {
  public:
   FrameBuilder(CpuContext& ctx, Width operand)
-      : ctx_(ctx), operand_(operand), stack_(stack_width(ctx.state)),
+      : ctx_(ctx),
+        operand_(operand),
+        stack_(stack_width(ctx.state)),
         pointer_(ctx.state.reg(Reg::Rsp) & mask(stack_)),
         display_(ctx.state.reg(Reg::Rbp) & mask(stack_)) {}
 

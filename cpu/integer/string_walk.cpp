@@ -28,8 +28,7 @@ bool StringWalk::alignment_checked() const {
   return (ctx_.state.cr0 & Cr0::kAm) && ctx_.state.cpl == 3 && ctx_.state.flag(Flag::kAc);
 }
 
-Expected<StringWindow> StringWalk::window(Segment segment, Reg reg, Access access,
-                                          u64 most) const {
+Expected<StringWindow> StringWalk::window(Segment segment, Reg reg, Access access, u64 most) const {
   u64 offset = pointer(reg);
   TRY_ASSIGN(u64 linear, linear_address(ctx_, segment, offset, size_, access));
   if ((linear & kPageMask) + size_ > kPageSize || alignment_checked())
@@ -48,8 +47,7 @@ Expected<StringWindow> StringWalk::span_window(u64 linear, Access access, u64 el
   TRY_ASSIGN(u8 * host, ctx_.memory.span(linear, access, Privilege::Current, length));
   if (host == nullptr) {
     if (access == Access::Read) return StringWindow{nullptr, 0, true};
-    TRY_ASSIGN(u8 * readable,
-               ctx_.memory.span(linear, Access::Read, Privilege::Current, length));
+    TRY_ASSIGN(u8 * readable, ctx_.memory.span(linear, Access::Read, Privilege::Current, length));
     return StringWindow{nullptr, 0, readable == nullptr};
   }
   if (length < size_) return StringWindow{nullptr, 0, true};

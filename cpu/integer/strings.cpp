@@ -14,9 +14,7 @@ void write_accumulator(const StringWalk& walk, u64 value) {
   write_gpr(walk.state(), 0, walk.width(), value);
 }
 
-u64 accumulator(const StringWalk& walk) {
-  return walk.state().reg(Reg::Rax) & mask(walk.width());
-}
+u64 accumulator(const StringWalk& walk) { return walk.state().reg(Reg::Rax) & mask(walk.width()); }
 
 /// Flags of a - b, and whether REPE or REPNE ends there.
 bool compare(const StringWalk& walk, u64 a, u64 b) {
@@ -97,8 +95,8 @@ struct Scas {
     TRY_ASSIGN(StringWindow in, walk.window(Segment::Es, Reg::Rdi, Access::Read, most));
     if (in.host == nullptr) return not_in_bulk(in.external);
     bool until_equal = walk.operands().repeat == Repeat::Repne;
-    u64 last = scan_elements({in.host, walk.stride(), walk.width()}, in.elements,
-                             accumulator(walk), until_equal);
+    u64 last = scan_elements({in.host, walk.stride(), walk.width()}, in.elements, accumulator(walk),
+                             until_equal);
     u64 value = load_element(in.host + static_cast<i64>(last) * walk.stride(), walk.width());
     walk.advance(Reg::Rdi, last + 1);
     return StringStep{last + 1, false, compare(walk, accumulator(walk), value)};

@@ -18,12 +18,14 @@ enum class Pop : bool { No, Yes };
 template <Operation O>
 HostResult compute(const HostOperands& in, MemorySource& source) {
   constexpr u8 kReg = static_cast<u8>(static_cast<u8>(O) << 3);
+  constexpr u8 kRegisters = 0xc1 | kReg;  // ST(0), ST(1)
   switch (source.kind) {
     case MemorySource::Kind::Single:
       return host_execute<0xd8, kReg>(in, source.bytes);
     case MemorySource::Kind::Double:
       return host_execute<0xdc, kReg>(in, source.bytes);
-    default: return host_execute<0xd8, 0xc1 | kReg>(in);
+    default:
+      return host_execute<0xd8, kRegisters>(in);
   }
 }
 
@@ -47,21 +49,13 @@ Outcome arithmetic(CpuContext& ctx, const Operands& ops, Pop pops = Pop::No) {
 
 }  // namespace
 
-Outcome fadd(CpuContext& ctx, const Operands& ops) {
-  return arithmetic<Operation::Add>(ctx, ops);
-}
-Outcome fmul(CpuContext& ctx, const Operands& ops) {
-  return arithmetic<Operation::Mul>(ctx, ops);
-}
-Outcome fsub(CpuContext& ctx, const Operands& ops) {
-  return arithmetic<Operation::Sub>(ctx, ops);
-}
+Outcome fadd(CpuContext& ctx, const Operands& ops) { return arithmetic<Operation::Add>(ctx, ops); }
+Outcome fmul(CpuContext& ctx, const Operands& ops) { return arithmetic<Operation::Mul>(ctx, ops); }
+Outcome fsub(CpuContext& ctx, const Operands& ops) { return arithmetic<Operation::Sub>(ctx, ops); }
 Outcome fsubr(CpuContext& ctx, const Operands& ops) {
   return arithmetic<Operation::Subr>(ctx, ops);
 }
-Outcome fdiv(CpuContext& ctx, const Operands& ops) {
-  return arithmetic<Operation::Div>(ctx, ops);
-}
+Outcome fdiv(CpuContext& ctx, const Operands& ops) { return arithmetic<Operation::Div>(ctx, ops); }
 Outcome fdivr(CpuContext& ctx, const Operands& ops) {
   return arithmetic<Operation::Divr>(ctx, ops);
 }

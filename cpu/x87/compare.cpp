@@ -14,9 +14,12 @@ template <Order O>
 HostResult compare(const HostOperands& in, MemorySource& source) {
   if constexpr (O == Order::Quiet) return host_execute<0xdd, 0xe1>(in);
   switch (source.kind) {
-    case MemorySource::Kind::Single: return host_execute<0xd8, 0x10>(in, source.bytes);
-    case MemorySource::Kind::Double: return host_execute<0xdc, 0x10>(in, source.bytes);
-    default: return host_execute<0xd8, 0xd1>(in);
+    case MemorySource::Kind::Single:
+      return host_execute<0xd8, 0x10>(in, source.bytes);
+    case MemorySource::Kind::Double:
+      return host_execute<0xdc, 0x10>(in, source.bytes);
+    default:
+      return host_execute<0xd8, 0xd1>(in);
   }
 }
 
@@ -93,15 +96,9 @@ Outcome ficom(CpuContext& ctx, const Operands& ops) {
 Outcome ficomp(CpuContext& ctx, const Operands& ops) {
   return compare_conditions<Order::Signals, read_integer_source>(ctx, ops, 1);
 }
-Outcome fcomi(CpuContext& ctx, const Operands& ops) {
-  return compare_flags<kFcomi>(ctx, ops, 0);
-}
-Outcome fcomip(CpuContext& ctx, const Operands& ops) {
-  return compare_flags<kFcomi>(ctx, ops, 1);
-}
-Outcome fucomi(CpuContext& ctx, const Operands& ops) {
-  return compare_flags<kFucomi>(ctx, ops, 0);
-}
+Outcome fcomi(CpuContext& ctx, const Operands& ops) { return compare_flags<kFcomi>(ctx, ops, 0); }
+Outcome fcomip(CpuContext& ctx, const Operands& ops) { return compare_flags<kFcomi>(ctx, ops, 1); }
+Outcome fucomi(CpuContext& ctx, const Operands& ops) { return compare_flags<kFucomi>(ctx, ops, 0); }
 Outcome fucomip(CpuContext& ctx, const Operands& ops) {
   return compare_flags<kFucomi>(ctx, ops, 1);
 }

@@ -1,4 +1,5 @@
-// x87 control instructions (SDM 1, 8.3.11). The first group does not change the instruction pointers.
+// x87 control instructions (SDM 1, 8.3.11). The first group does not change the instruction
+// pointers.
 #include "cpu/ops.h"
 #include "cpu/x87/unit.h"
 

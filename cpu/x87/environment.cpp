@@ -54,16 +54,20 @@ class Environment {
     put_field(0, x87.control, kOnes);
     put_field(1, x87.status, kOnes);
     put_field(2, full_tags(x87), kOnes);
-    if (real_) put_real_pointers(x87);
-    else put_protected_pointers(x87);
+    if (real_)
+      put_real_pointers(x87);
+    else
+      put_protected_pointers(x87);
   }
 
   void load(X87State& x87) const {
     x87.status = static_cast<u16>(field(1));
     x87.tags = short_tags(static_cast<u16>(field(2)));
     set_control(x87, static_cast<u16>(field(0)));
-    if (real_) load_real_pointers(x87);
-    else load_protected_pointers(x87);
+    if (real_)
+      load_real_pointers(x87);
+    else
+      load_protected_pointers(x87);
   }
 
  private:

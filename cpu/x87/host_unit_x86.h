@@ -36,9 +36,7 @@ struct HostResult {
   u16 status = 0;  ///< exceptions raised, the condition bits; perhaps some of `sticky`
 
   /// The operands are unchanged and the instruction has done nothing else.
-  bool abandoned(u16 control) const {
-    return status & ~control & Status::kBeforeComputation;
-  }
+  bool abandoned(u16 control) const { return status & ~control & Status::kBeforeComputation; }
 };
 
 using HostInstruction = void (*)(void* memory);
@@ -123,7 +121,8 @@ HostResult run_image(HostInstruction instruction, const HostOperands& in, void* 
 template <u8 Opcode, u8 ModRm>
 HostResult host_execute(const HostOperands& in, void* memory = nullptr) {
   constexpr HostInstruction kInstruction = host_instruction<Opcode, ModRm>;
-  if (in.needs_image()) [[unlikely]] return detail::run_image(kInstruction, in, memory);
+  if (in.needs_image()) [[unlikely]]
+    return detail::run_image(kInstruction, in, memory);
   return detail::run_plain<kInstruction>(in, memory);
 }
 
@@ -131,7 +130,8 @@ HostResult host_execute(const HostOperands& in, void* memory = nullptr) {
 template <u8 ModRm>
 HostResult host_execute_flags(const HostOperands& in, u32& flags) {
   constexpr HostInstruction kInstruction = host_compare_flags<ModRm>;
-  if (in.needs_image()) [[unlikely]] return detail::run_image(kInstruction, in, &flags);
+  if (in.needs_image()) [[unlikely]]
+    return detail::run_image(kInstruction, in, &flags);
   return detail::run_plain<kInstruction>(in, &flags);
 }
 

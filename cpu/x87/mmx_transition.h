@@ -17,9 +17,4 @@ inline void mmx_enter(CpuState& state) {
   state.x87.tags = 0xff;
 }
 
-/// A written MMX register has the exponent and sign of all ones.
-inline void write_mmx(CpuState& state, unsigned i, u64 value) {
-  state.x87.registers[i & 7] = {value, 0xffff};
-}
-
 }  // namespace penumbra::cpu::ops

@@ -123,18 +123,24 @@ Outcome store(CpuContext& ctx, const Operands& ops, Pop pops) {
   TRY(check_waiting(ctx));
   if (!ops.at[0].is_memory()) return store_stack_register(ctx, ops, pops);
   switch (ops.at[0].size) {
-    case 4: return store_converted<0xd9, 0x18>(ctx, ops, 4, pops);
-    case 8: return store_converted<0xdd, 0x18>(ctx, ops, 8, pops);
-    default: return store_register_format(ctx, ops);
+    case 4:
+      return store_converted<0xd9, 0x18>(ctx, ops, 4, pops);
+    case 8:
+      return store_converted<0xdd, 0x18>(ctx, ops, 8, pops);
+    default:
+      return store_register_format(ctx, ops);
   }
 }
 
 Outcome store_integer(CpuContext& ctx, const Operands& ops, Pop pops) {
   TRY(check_waiting(ctx));
   switch (ops.at[0].size) {
-    case 2: return store_converted<0xdf, 0x18>(ctx, ops, 2, pops);
-    case 4: return store_converted<0xdb, 0x18>(ctx, ops, 4, pops);
-    default: return store_converted<0xdf, 0x38>(ctx, ops, 8, pops);
+    case 2:
+      return store_converted<0xdf, 0x18>(ctx, ops, 2, pops);
+    case 4:
+      return store_converted<0xdb, 0x18>(ctx, ops, 4, pops);
+    default:
+      return store_converted<0xdf, 0x38>(ctx, ops, 8, pops);
   }
 }
 
@@ -173,18 +179,24 @@ Outcome fld(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
   if (!ops.at[0].is_memory()) return load_stack_register(ctx, ops);
   switch (ops.at[0].size) {
-    case 4: return load_converted<0xd9, 0x00>(ctx, ops, 4);
-    case 8: return load_converted<0xdd, 0x00>(ctx, ops, 8);
-    default: return load_register_format(ctx, ops);
+    case 4:
+      return load_converted<0xd9, 0x00>(ctx, ops, 4);
+    case 8:
+      return load_converted<0xdd, 0x00>(ctx, ops, 8);
+    default:
+      return load_register_format(ctx, ops);
   }
 }
 
 Outcome fild(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
   switch (ops.at[0].size) {
-    case 2: return load_converted<0xdf, 0x00>(ctx, ops, 2);
-    case 4: return load_converted<0xdb, 0x00>(ctx, ops, 4);
-    default: return load_converted<0xdf, 0x28>(ctx, ops, 8);
+    case 2:
+      return load_converted<0xdf, 0x00>(ctx, ops, 2);
+    case 4:
+      return load_converted<0xdb, 0x00>(ctx, ops, 4);
+    default:
+      return load_converted<0xdf, 0x28>(ctx, ops, 8);
   }
 }
 

@@ -35,8 +35,8 @@ void update_summary(X87State& state) {
 }
 
 void merge_status(X87State& state, u16 status, u16 conditions) {
-  state.status = static_cast<u16>((state.status & ~conditions) |
-                                  (status & (conditions | Status::kSticky)));
+  state.status =
+      static_cast<u16>((state.status & ~conditions) | (status & (conditions | Status::kSticky)));
   if (state.status & ~state.control & Status::kExceptions)
     state.status |= Status::kEs | Status::kBusy;
 }

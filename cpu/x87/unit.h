@@ -54,9 +54,7 @@ inline void set_st(X87State& state, unsigned i, X87Register value) {
   st(state, i) = value;
   state.tags |= static_cast<u8>(1u << physical(state, i));
 }
-inline void move_top(X87State& state, int by) {
-  state.set_top(static_cast<u8>(state.top() + by));
-}
+inline void move_top(X87State& state, int by) { state.set_top(static_cast<u8>(state.top() + by)); }
 inline void pop(X87State& state) {
   set_empty(state, 0);
   move_top(state, 1);

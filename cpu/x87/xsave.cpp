@@ -111,8 +111,7 @@ Outcome save(CpuContext& ctx, const Operands& ops, PointerFormat format,
 Expected<u64> check_header(CpuContext& ctx, const Area& area) {
   u64 header[kHeaderSize / 8];
   TRY(ctx.memory.read(area.linear + kHeader, header, kHeaderSize, Privilege::Current));
-  if ((header[0] & ~ctx.state.xcr0) || header[1] || header[2])
-    return std::unexpected(Fault::gp());
+  if ((header[0] & ~ctx.state.xcr0) || header[1] || header[2]) return std::unexpected(Fault::gp());
   return header[0];
 }
 
@@ -130,8 +129,10 @@ void restore_xmm(CpuState& state, const LegacyRegion& region, bool present) {
 
 void restore_avx(CpuState& state, const u8* upper, bool present) {
   for (unsigned i = 0; i < xmm_count(state); ++i) {
-    if (present) std::memcpy(state.vector[i].lanes + 2, upper + 16 * i, 16);
-    else state.vector[i].lanes[2] = state.vector[i].lanes[3] = 0;
+    if (present)
+      std::memcpy(state.vector[i].lanes + 2, upper + 16 * i, 16);
+    else
+      state.vector[i].lanes[2] = state.vector[i].lanes[3] = 0;
   }
 }
 
@@ -144,8 +145,7 @@ Outcome restore(CpuContext& ctx, const Operands& ops, PointerFormat format) {
   if (area.requested & present & kAvx)
     TRY(ctx.memory.read(area.linear + kAvxOffset, upper, kAvxSize, Privilege::Current));
   bool loads_mxcsr = area.wants(kSse | kAvx);
-  if (loads_mxcsr && (region.mxcsr() & ~mxcsr_mask(ctx.model)))
-    return std::unexpected(Fault::gp());
+  if (loads_mxcsr && (region.mxcsr() & ~mxcsr_mask(ctx.model))) return std::unexpected(Fault::gp());
   if (loads_mxcsr) ctx.state.mxcsr = region.mxcsr();
   if (area.wants(kX87)) restore_x87(ctx.state, region, present & kX87, format);
   if (area.wants(kSse)) restore_xmm(ctx.state, region, present & kSse);

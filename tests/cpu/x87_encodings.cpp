@@ -25,7 +25,13 @@ struct RegisterRow {
 constexpr Row kMemory[8][8] = {
     {M(fadd, 4), M(fmul, 4), M(fcom, 4), M(fcomp, 4), M(fsub, 4), M(fsubr, 4), M(fdiv, 4),
      M(fdivr, 4)},
-    {M(fld, 4), {}, M(fst, 4), M(fstp, 4), M(fldenv, 28), M(fldcw, 2), M(fnstenv, 28),
+    {M(fld, 4),
+     {},
+     M(fst, 4),
+     M(fstp, 4),
+     M(fldenv, 28),
+     M(fldcw, 2),
+     M(fnstenv, 28),
      M(fnstcw, 2)},
     {M(fiadd, 4), M(fimul, 4), M(ficom, 4), M(ficomp, 4), M(fisub, 4), M(fisubr, 4), M(fidiv, 4),
      M(fidivr, 4)},
@@ -45,18 +51,48 @@ constexpr RegisterRow kRegister[8][8] = {
     {R(fadd, StSource), R(fmul, StSource), R(fcom, Source), R(fcomp, Source), R(fsub, StSource),
      R(fsubr, StSource), R(fdiv, StSource), R(fdivr, StSource)},
     {R(fld, Source), R(fxch, Source), {}, R(fstpnce, Source), {}, {}, {}, {}},
-    {R(fcmovb, StSource), R(fcmove, StSource), R(fcmovbe, StSource), R(fcmovu, StSource), {}, {},
-     {}, {}},
-    {R(fcmovnb, StSource), R(fcmovne, StSource), R(fcmovnbe, StSource), R(fcmovnu, StSource), {},
-     R(fucomi, StSource), R(fcomi, StSource), {}},
+    {R(fcmovb, StSource),
+     R(fcmove, StSource),
+     R(fcmovbe, StSource),
+     R(fcmovu, StSource),
+     {},
+     {},
+     {},
+     {}},
+    {R(fcmovnb, StSource),
+     R(fcmovne, StSource),
+     R(fcmovnbe, StSource),
+     R(fcmovnu, StSource),
+     {},
+     R(fucomi, StSource),
+     R(fcomi, StSource),
+     {}},
     {R(fadd, Destination), R(fmul, Destination), R(fcom, Source), R(fcomp, Source),
      R(fsubr, Destination), R(fsub, Destination), R(fdivr, Destination), R(fdiv, Destination)},
-    {R(ffree, Source), R(fxch, Source), R(fst, Source), R(fstp, Source), R(fucom, Source),
-     R(fucomp, StSource), {}, {}},
-    {R(faddp, Destination), R(fmulp, Destination), R(fcomp, Source), {}, R(fsubrp, Destination),
-     R(fsubp, Destination), R(fdivrp, Destination), R(fdivp, Destination)},
-    {R(ffreep, Source), R(fxch, Source), R(fstp, Source), R(fstp, Source), {},
-     R(fucomip, StSource), R(fcomip, StSource), {}},
+    {R(ffree, Source),
+     R(fxch, Source),
+     R(fst, Source),
+     R(fstp, Source),
+     R(fucom, Source),
+     R(fucomp, StSource),
+     {},
+     {}},
+    {R(faddp, Destination),
+     R(fmulp, Destination),
+     R(fcomp, Source),
+     {},
+     R(fsubrp, Destination),
+     R(fsubp, Destination),
+     R(fdivrp, Destination),
+     R(fdivp, Destination)},
+    {R(ffreep, Source),
+     R(fxch, Source),
+     R(fstp, Source),
+     R(fstp, Source),
+     {},
+     R(fucomip, StSource),
+     R(fcomip, StSource),
+     {}},
 };
 #undef R
 
@@ -79,8 +115,8 @@ constexpr Single kSingle[] = {
 #undef S
 
 X87Encoding memory_encoding(unsigned opcode, unsigned reg, const Row& row) {
-  X87Encoding e{static_cast<u8>(0xd8 + opcode), static_cast<u8>(reg << 3 | 6), row.name,
-                row.operation, {}};
+  X87Encoding e{
+      static_cast<u8>(0xd8 + opcode), static_cast<u8>(reg << 3 | 6), row.name, row.operation, {}};
   e.operands.at[0] = {OperandKind::Memory, 0, row.size};
   e.operands.count = 1;
   e.operands.memory.base = 6;
@@ -88,8 +124,8 @@ X87Encoding memory_encoding(unsigned opcode, unsigned reg, const Row& row) {
 }
 
 X87Encoding register_encoding(unsigned opcode, unsigned modrm, const RegisterRow& row) {
-  X87Encoding e{static_cast<u8>(0xd8 + opcode), static_cast<u8>(modrm), row.name, row.operation,
-                {}};
+  X87Encoding e{
+      static_cast<u8>(0xd8 + opcode), static_cast<u8>(modrm), row.name, row.operation, {}};
   Operand st0{OperandKind::X87, 0, 10};
   Operand sti{OperandKind::X87, static_cast<u8>(modrm & 7), 10};
   e.operands.count = row.shape == Shape::Source ? 1 : 2;

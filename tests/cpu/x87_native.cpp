@@ -8,13 +8,13 @@ namespace penumbra::cpu::test {
 namespace {
 
 constexpr u8 kBefore[] = {
-    0xdd, 0x27,              // frstor [rdi]
-    0x51, 0x9d,              // push rcx; popfq
+    0xdd, 0x27,  // frstor [rdi]
+    0x51, 0x9d,  // push rcx; popfq
 };
 constexpr u8 kAfter[] = {
-    0x9c, 0x58,              // pushfq; pop rax
-    0xdd, 0x32,              // fnsave [rdx]
-    0xc3,                    // ret
+    0x9c, 0x58,  // pushfq; pop rax
+    0xdd, 0x32,  // fnsave [rdx]
+    0xc3,        // ret
 };
 
 }  // namespace
