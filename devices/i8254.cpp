@@ -11,7 +11,8 @@ constexpr u8 kGate2 = 1, kSpeakerData = 2, kControlBits = 0x0f;
 constexpr u64 kRefreshTicks = 18;
 
 u64 ns_of_tick(u64 tick) {
-  return static_cast<u64>((u128{tick} * kNsPerSecond + kInputHz - 1) / kInputHz);
+  u128 ns = (u128{tick} * kNsPerSecond + kInputHz - 1) / kInputHz;
+  return ns > ~0ull ? ~0ull : static_cast<u64>(ns);
 }
 
 }  // namespace

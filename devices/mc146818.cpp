@@ -273,6 +273,9 @@ void Mc146818::arm() {
 }
 
 void Mc146818::restored() {
+  constexpr u64 kLatest = 1ull << 62;  // leaves room for the days until an alarm
+  state_.next_update = std::min(state_.next_update, kLatest);
+  state_.checked = std::min(state_.checked, kLatest);
   state_.index &= 127;
   state_.bytes[kA] &= ~kUip;
   state_.bytes[kD] = kVrt;

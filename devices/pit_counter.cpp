@@ -191,7 +191,8 @@ u64 PitCounter::next_edge() const {
 
 /// The counting element.
 u32 PitCounter::count() const {
-  if (!loaded_) return 0;
+  // Undefined until the next CLK loads it; kernels that read at once expect what they wrote.
+  if (!loaded_) return waiting_ ? written_ : 0;
   u64 ticks = elapsed();
   if (mode() == 3) return static_cast<u32>((period_ & ~1u) - 2 * ticks);
   if (mode() == 2) return static_cast<u32>(period_ - ticks);
