@@ -445,8 +445,7 @@ void LocalApic::start_timer(u32 count) {
 
 void LocalApic::arm_timer() {
   if (timer_mode() == TimerMode::TscDeadline && state_.tsc_deadline != 0) {
-    u64 soonest = clock_.now_ns() + 1;
-    timer_->arm(std::max(host_.tsc_to_ns(state_.tsc_deadline), soonest));
+    timer_->arm(host_.tsc_to_ns(state_.tsc_deadline));
   } else if (state_.timer_running) {
     timer_->arm(state_.timer_start + span_ns());
   } else {
@@ -474,7 +473,11 @@ void LocalApic::write_divide(u32 value) {
 void LocalApic::timer_expired() {
   if (timer_mode() == TimerMode::TscDeadline) {
     if (state_.tsc_deadline == 0) return;
-    if (host_.tsc() < state_.tsc_deadline) return arm_timer();
+    if (host_.tsc() < state_.tsc_deadline) {
+      // The conversion was early by a rounding: not again at the same time.
+      u64 soonest = clock_.now_ns() + 1;
+      return timer_->arm(std::max(host_.tsc_to_ns(state_.tsc_deadline), soonest));
+    }
     state_.tsc_deadline = 0;
   } else if (timer_mode() == TimerMode::Periodic && state_.timer_running) {
     u64 periods = (clock_.now_ns() - state_.timer_start) / span_ns();

@@ -44,12 +44,12 @@ struct FakeHost final : LocalApicHost {
   void startup(u8 vector) override { startups.push_back(vector); }
   u8 acknowledge_external() override { return external_vector; }
   u64 tsc() override { return clock.now_ns() + tsc_offset; }
-  u64 tsc_to_ns(u64 tsc) override { return tsc - tsc_offset; }
+  u64 tsc_to_ns(u64 tsc) override { return tsc - tsc_offset - early_ns; }
 
   FakeClock& clock;
   u32 changes = 0, nmis = 0, smis = 0, inits = 0;
   u8 external_vector = 0x77;
-  u64 tsc_offset = 0;
+  u64 tsc_offset = 0, early_ns = 0;
   std::vector<u8> startups;
 };
 
@@ -491,6 +491,31 @@ TEST_CASE("local apic: saved with a running timer and interrupts in flight") {
   CHECK_FALSE(other.cpu.apic.interrupt_pending());
   other.clock.advance_to(16'000);
   CHECK(other.cpu.apic.acknowledge() == 0x60);
+}
+
+TEST_CASE("local apic: a deadline that was due when saved is due at once") {
+  Board board;
+  board.cpu.enable();
+  board.cpu.set(kLvtTimer, 0x40060);
+  REQUIRE(board.cpu.apic.write_msr(0x6e0, 5000).has_value());
+  board.clock.jump_to(6000);
+  Board other;
+  other.clock.jump_to(6000);
+  REQUIRE(load(other.cpu.apic, save(board.cpu.apic)));
+  other.clock.advance(0);
+  CHECK(other.cpu.apic.acknowledge() == 0x60);
+}
+
+TEST_CASE("local apic: a conversion that is early does not end in a loop") {
+  Board board;
+  board.cpu.enable();
+  board.cpu.host.early_ns = 3;
+  board.cpu.set(kLvtTimer, 0x40060);
+  REQUIRE(board.cpu.apic.write_msr(0x6e0, 5000).has_value());
+  board.clock.advance_to(4999);
+  CHECK_FALSE(board.cpu.apic.interrupt_pending());
+  board.clock.advance_to(5000);
+  CHECK(board.cpu.apic.acknowledge() == 0x60);
 }
 
 TEST_CASE("local apic: garbage from the guest and from a file") {
