@@ -6,6 +6,7 @@ static busybox. The guest must power off through ACPI (exit status 0). `--emulat
 same test under QEMU, to tell a broken guest from a broken emulator.
 """
 import argparse
+import json
 import pathlib
 import re
 import subprocess
@@ -16,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guest")
 import emulators  # noqa: E402
 
 SKIPPED = 77
+POWERED_OFF = "powered-off"
 WORKLOAD = pathlib.Path(emulators.__file__).parent / "workload.sh"
 TIMEOUT = 540
 FLAGS_OF_LONG_MODE = {"fpu", "tsc", "msr", "pae", "cx8", "apic", "cmov", "sse", "sse2", "lm", "nx"}
@@ -38,26 +40,37 @@ def expected_lines(busybox, programs):
     return run.stdout.splitlines()
 
 
-def boot(options):
-    """The console's lines and the emulator's exit status (None if it took too long)."""
-    guest = emulators.Guest(options.kernel, options.initrd)
-    if options.emulator == "qemu":
-        command = emulators.qemu(guest)
-    else:
-        command = emulators.penumbra(options.penumbra, guest, "--deterministic")
-    console = emulators.Console(command, TIMEOUT)
+def show(console):
+    """The console's lines, printed as they come."""
     lines = []
     for seconds, line in console:
         lines.append(line)
         print(f"{seconds:8.3f} {line}", flush=True)
-    return lines, console.status
+    return lines
 
 
-def complaints(lines, status, expected):
+def boot(options):
+    """The console's lines, and how the run ended."""
+    guest = emulators.Guest(options.kernel, options.initrd)
+    if options.emulator == "qemu":
+        console = emulators.Console(emulators.qemu(guest), TIMEOUT)
+        return show(console), POWERED_OFF if console.status == 0 else f"status {console.status}"
+    with tempfile.TemporaryDirectory() as folder:
+        stats = pathlib.Path(folder, "stats.json")
+        console = emulators.Console(
+            emulators.penumbra(options.penumbra, guest, "--deterministic", "--stats", str(stats)),
+            TIMEOUT)
+        lines = show(console)
+        if console.status != 0:
+            return lines, f"exit status {console.status}"
+        return lines, json.loads(stats.read_text())["end"]
+
+
+def complaints(lines, end, expected):
     """Everything that is wrong with a finished boot, one line each."""
     found = []
-    if status != 0:
-        found.append(f"exit status {status}, expected 0")
+    if end != POWERED_OFF:
+        found.append(f"the run ended by {end}, not {POWERED_OFF}")
     if "selftest: end" not in lines:
         return found + ["the guest did not come to the end of its script"]
     results = [line for line in lines if line.startswith("= ")]
@@ -91,8 +104,8 @@ def main():
             print(f"skipped: there is no {path}")
             return SKIPPED
     expected = expected_lines(options.busybox, options.program)
-    lines, status = boot(options)
-    wrong = complaints(lines, status, expected)
+    lines, end = boot(options)
+    wrong = complaints(lines, end, expected)
     for complaint in wrong:
         print(f"FAILED: {complaint}")
     return 1 if wrong else 0

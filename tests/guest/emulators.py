@@ -22,7 +22,7 @@ class Guest:
 
 
 def penumbra(binary, guest, *options):
-    return [binary, "run", "--kernel", guest.kernel, "--initrd", guest.initrd,
+    return [binary, "run", "--no-reboot", "--kernel", guest.kernel, "--initrd", guest.initrd,
             "--append", guest.append, "--memory", f"{guest.memory}M", *options]
 
 

@@ -1,10 +1,12 @@
 // Floating point beyond what busybox uses: x87, SSE scalar and packed, every rounding mode,
 // conversions, and the exceptions' sticky bits. Prints the bits; the boot tests compare host and
 // guest. Only exactly rounded operations, so there is one right answer.
+// Usage: float sse|x87|packed ROUNDING, where ROUNDING is an index of kRoundings.
 #include <emmintrin.h>
 #include <fenv.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const int kRoundings[] = {FE_TONEAREST, FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO};
@@ -74,18 +76,27 @@ static void packed(int mode) {
   printf("packed %d %08x %08x %08x %08x\n", mode, words[0], words[1], words[2], words[3]);
 }
 
-int main(void) {
-  for (int mode = 0; mode < 4; ++mode) {
-    fesetround(kRoundings[mode]);
-    for (int i = 0; i < kCount; ++i) {
-      for (int k = 0; k < kCount; ++k) {
-        printf("sse %d %d %d", mode, i, k);
+static void pairs(int mode, const char* unit) {
+  for (int i = 0; i < kCount; ++i) {
+    for (int k = 0; k < kCount; ++k) {
+      printf("%s %d %d %d", unit, mode, i, k);
+      if (unit[0] == 's') {
         sse_pair(kValues[i], kValues[k]);
-        printf("x87 %d %d %d", mode, i, k);
+      } else {
         x87_pair(kValues[i], kValues[k]);
       }
     }
+  }
+}
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  const int mode = atoi(argv[2]) & 3;
+  fesetround(kRoundings[mode]);
+  if (argv[1][0] == 'p') {
     packed(mode);
+  } else {
+    pairs(mode, argv[1]);
   }
   return 0;
 }
