@@ -252,7 +252,7 @@ int Session::status_of(const machine::RunResult& result) {
     case Kind::Reset: return Status::kSuccess;
     case Kind::DebugExit: return static_cast<int>(result.status & 0xff);
     case Kind::TripleFault:
-      log_line(fmt::format("the guest's CPU shut down (triple fault): {}", result.detail));
+      log_line(fmt::format("the guest's CPU shut down: {}", result.detail));
       return Status::kTripleFault;
     case Kind::MaxInstructions:
       log_line(fmt::format("stopped after {} instructions", vm_->retired_here()));

@@ -120,12 +120,26 @@ RunResult Vm::run(u64 max_instructions) {
     if (stop_requested_.exchange(false)) finish({RunResult::Kind::Stopped});
     if (now >= end) finish({RunResult::Kind::MaxInstructions});
     if (result_) break;
-    u64 budget = slice_budget(end - now);
-    u64 host_before = alarm_ ? host_monotonic_ns() : 0;
-    serve(vcpu_->run(budget));
-    if (alarm_) measure_speed(retired() - now, host_monotonic_ns() - host_before);
+    run_slice(slice_budget(end - now));
   }
   return *result_;
+}
+
+/// Runs `budget` instructions, or less: up to whatever needs a look at clock, input or result.
+void Vm::run_slice(u64 budget) {
+  u64 start = retired(), host_start = alarm_ ? host_monotonic_ns() : 0;
+  std::optional<u64> deadline = clock_->next_deadline();
+  u64 time_end = std::min(deadline.value_or(~0ull), clock_->now_ns() + kHostSliceNs);
+  bool undisturbed = true;
+  while (undisturbed && retired() - start < budget) {
+    Exit exit = vcpu_->run(budget - (retired() - start));
+    serve(exit);
+    bool access = exit.reason == Exit::Reason::Port || exit.reason == Exit::Reason::Mmio;
+    undisturbed = access && !result_ && !reset_wanted_ && !stop_requested_ &&
+                  !gate_.serial_channel() && clock_->next_deadline() == deadline &&
+                  (!alarm_ || clock_->now_ns() < time_end);
+  }
+  if (alarm_) measure_speed(retired() - start, host_monotonic_ns() - host_start);
 }
 
 void Vm::begin_slice() {
@@ -164,7 +178,7 @@ u64 Vm::slice_budget(u64 left) {
   std::optional<u64> deadline = clock_->next_deadline();
   if (alarm_) {
     u64 end = std::min(deadline.value_or(~0ull), now + kHostSliceNs);
-    alarm_->set(host_start_ + end);
+    alarm_->set(host_monotonic_ns() + (end > now ? end - now : 0));
     return std::min(left, instructions_until(end));
   }
   if (deadline) budget = std::min(budget, *deadline > now ? *deadline - now : 1);

@@ -144,6 +144,7 @@ class Vm final : private VcpuHost, private devices::LocalApicHost {
 
   u64 host_ticks();
   void begin_slice();
+  void run_slice(u64 budget);
   void poll_host();
   void deliver_serial();
   u64 slice_budget(u64 left);
