@@ -8,6 +8,7 @@
 #include "cpu/system/privilege.h"
 #include "cpu/system/task_state.h"
 #include "cpu/system/task_switch.h"
+#include "cpu/system/vendor.h"
 
 namespace penumbra::cpu::ops {
 namespace {
@@ -49,6 +50,7 @@ class FarBranch {
   CpuState& state_;
   const Operands& ops_;
   Transfer kind_;
+  Width width_ = far_pointer_width(ctx_, ops_);
   u16 selector_ = 0;  ///< of the pointer; then of the code segment
   u64 offset_ = 0;
   Descriptor code_;
@@ -57,14 +59,14 @@ class FarBranch {
 Expected<> FarBranch::read_pointer() {
   if (ops_.at[0].kind == OperandKind::FarPointer) {
     selector_ = ops_.selector;
-    offset_ = ops_.immediate & mask(ops_.width);
+    offset_ = ops_.immediate & mask(width_);
     return {};
   }
   if (!ops_.at[0].is_memory()) return undefined();
-  u32 offset_size = bytes(ops_.width);
+  u32 offset_size = bytes(width_);
   u8 image[10] = {};
   TRY(read_bytes(ctx_, ops_, image, offset_size + 2));
-  offset_ = load_from<u64>(image) & mask(ops_.width);
+  offset_ = load_from<u64>(image) & mask(width_);
   selector_ = load_from<u16>(image + offset_size);
   return {};
 }
@@ -77,7 +79,7 @@ Outcome FarBranch::run() {
 Outcome FarBranch::run_real() {
   if (offset_ > state_.seg(Segment::Cs).limit) return general_protection();
   Stack stack(ctx_);
-  if (calls()) push_return(stack, ops_.width);
+  if (calls()) push_return(stack, width_);
   TRY(stack.commit());
   TRY(load_segment(ctx_, Segment::Cs, selector_));
   state_.rip = offset_;
@@ -98,8 +100,8 @@ Outcome FarBranch::through_segment() {
   if (!allowed) return refuse(Vector::Gp, selector_);
   if (!code_.present()) return refuse(Vector::Np, selector_);
   Stack stack(ctx_);
-  if (calls()) push_return(stack, ops_.width);
-  return finish(stack, cpl, ops_.width);
+  if (calls()) push_return(stack, width_);
+  return finish(stack, cpl, width_);
 }
 
 /// Checks the offset, then writes the stack, then commits.

@@ -3,6 +3,7 @@
 #include "cpu/segmentation.h"
 #include "cpu/system/forms.h"
 #include "cpu/system/privilege.h"
+#include "cpu/system/vendor.h"
 
 namespace penumbra::cpu::ops {
 namespace {
@@ -28,15 +29,16 @@ Expected<u16> selector_source(CpuContext& ctx, const Operands& ops) {
   return selector;
 }
 
-/// m16:16, m16:32 or m16:64 into a segment and a general register.
+/// m16:16 or m16:32 (m16:64 by vendor) into a segment and a general register.
 Outcome load_far_pointer(CpuContext& ctx, const Operands& ops, Segment which) {
   if (!ops.at[1].is_memory()) return undefined();
-  u32 offset_size = bytes(ops.width);
+  Width width = far_pointer_width(ctx, ops);
+  u32 offset_size = bytes(width);
   u8 image[10] = {};
   TRY(read_bytes(ctx, ops, image, offset_size + 2));
-  u64 offset = load_from<u64>(image) & mask(ops.width);
+  u64 offset = load_from<u64>(image) & mask(width);
   TRY(load_segment(ctx, which, load_from<u16>(image + offset_size)));
-  write_gpr(ctx.state, ops.at[0].reg, ops.width, offset);
+  write_gpr(ctx.state, ops.at[0].reg, width, offset);
   return Next::EndBlock;
 }
 

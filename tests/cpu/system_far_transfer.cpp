@@ -75,17 +75,17 @@ TEST_CASE("far transfers between 64-bit and compatibility code", "[system]") {
   m.enter_long();
   m.set_descriptor(0x40, descriptor(0, 0xfffff, access_byte(kCodeRead, 0), kBigFlag | kPages));
   m.set_descriptor(0x48, descriptor(0, 0xfffff, access_byte(kCodeRead, 0), kBigFlag | kLongFlag));
-  Operands pointer = memory_operands(0x2000, 10, Width::W64);
-  m.memory.put<u64>(0x2000, 0x7000);
-  m.memory.put<u16>(0x2008, 0x40);
+  Operands pointer = memory_operands(0x2000, 6, Width::W64);  // REX.W changes nothing on AMD
+  m.memory.put<u32>(0x2000, 0x7000);
+  m.memory.put<u16>(0x2004, 0x40);
   REQUIRE(ops::jmp_far(m.ctx, pointer));
   CHECK_FALSE(in_long_mode(m.state));
   CHECK(outcome_text(ops::jmp_far(m.ctx, far_pointer(0x48, 0x7000))) == "#GP(48)");
   REQUIRE(ops::jmp_far(m.ctx, far_pointer(FakeMachine::kCode0, 0x7100)));
   CHECK(in_long_mode(m.state));
-  m.memory.put<u64>(0x2000, 1ull << 47);
-  m.memory.put<u16>(0x2008, FakeMachine::kCode0);
-  CHECK(outcome_text(ops::jmp_far(m.ctx, pointer)) == "#GP(0)");
+  m.memory.put<u16>(0x2004, FakeMachine::kCode0);
+  CHECK(outcome_text(ops::call_far(m.ctx, pointer)) == "ok");
+  CHECK(m.state.reg(Reg::Rsp) == FakeMachine::kStack0 - 0x108);
 }
 
 TEST_CASE("real-mode far transfers", "[system]") {
