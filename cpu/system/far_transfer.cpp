@@ -50,7 +50,7 @@ class FarBranch {
   CpuState& state_;
   const Operands& ops_;
   Transfer kind_;
-  Width width_ = far_pointer_width(ctx_, ops_);
+  Width width_ = far_pointer_width(ctx_, ops_);  ///< of the pointer; pushes have the operand's
   u16 selector_ = 0;  ///< of the pointer; then of the code segment
   u64 offset_ = 0;
   Descriptor code_;
@@ -79,7 +79,7 @@ Outcome FarBranch::run() {
 Outcome FarBranch::run_real() {
   if (offset_ > state_.seg(Segment::Cs).limit) return general_protection();
   Stack stack(ctx_);
-  if (calls()) push_return(stack, width_);
+  if (calls()) push_return(stack, ops_.width);
   TRY(stack.commit());
   TRY(load_segment(ctx_, Segment::Cs, selector_));
   state_.rip = offset_;
@@ -100,7 +100,7 @@ Outcome FarBranch::through_segment() {
   if (!allowed) return refuse(Vector::Gp, selector_);
   if (!code_.present()) return refuse(Vector::Np, selector_);
   Stack stack(ctx_);
-  if (calls()) push_return(stack, width_);
+  if (calls()) push_return(stack, ops_.width);
   return finish(stack, cpl, width_);
 }
 

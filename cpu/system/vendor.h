@@ -9,8 +9,8 @@
 
 namespace penumbra::cpu {
 
-/// Offset width of a far pointer in memory: AMD ignores REX.W on far JMP and CALL and on LSS, LFS
-/// and LGS (there is no m16:64); seen on a Zen 4.
+/// Offset width of a far pointer in memory: AMD reads m16:32 with REX.W too, on far JMP and CALL
+/// and on LSS, LFS and LGS; a CALL still pushes quadwords. Seen on a Zen 4.
 inline Width far_pointer_width(const CpuContext& ctx, const Operands& ops) {
   bool narrow = ctx.model.vendor() == Vendor::Amd && ops.width == Width::W64;
   return narrow ? Width::W32 : ops.width;

@@ -85,7 +85,7 @@ TEST_CASE("far transfers between 64-bit and compatibility code", "[system]") {
   CHECK(in_long_mode(m.state));
   m.memory.put<u16>(0x2004, FakeMachine::kCode0);
   CHECK(outcome_text(ops::call_far(m.ctx, pointer)) == "ok");
-  CHECK(m.state.reg(Reg::Rsp) == FakeMachine::kStack0 - 0x108);
+  CHECK(m.state.reg(Reg::Rsp) == FakeMachine::kStack0 - 0x110);
 }
 
 TEST_CASE("real-mode far transfers", "[system]") {
