@@ -28,6 +28,10 @@ constexpr u32 carry_overflow(bool carry, bool overflow) {
   return (carry ? Flag::kCf : 0) | (overflow ? Flag::kOf : 0);
 }
 
+constexpr u64 with_carry_overflow(u64 flags, bool carry, bool overflow) {
+  return (flags & ~u64{Flag::kCf | Flag::kOf}) | carry_overflow(carry, overflow);
+}
+
 struct NoFlags {
   static constexpr bool kSetsFlags = false;
   static constexpr FlagFamily kFamily = FlagFamily::Explicit;
@@ -187,10 +191,6 @@ struct Ror : NoFlags {
   }
 };
 
-constexpr u64 with_carry_overflow(u64 flags, bool carry, bool overflow) {
-  return (flags & ~u64{Flag::kCf | Flag::kOf}) | carry_overflow(carry, overflow);
-}
-
 template <bool kLeft>
 struct Rotate : SetsFlags<FlagFamily::Explicit> {
   template <class T>
@@ -262,13 +262,10 @@ constexpr T high_half(T a, T b) {
     return static_cast<T>((static_cast<u128>(a) * b) >> kBits<T>);
   }
 }
-struct Mul : SetsFlags<FlagFamily::Bits> {
+struct Mul : NoFlags {
   template <class T>
   static constexpr Result<T> eval(T a, T b) {
-    T low = static_cast<T>(static_cast<u64>(a) * b);
-    T sign = msb(low) ? static_cast<T>(~T{0}) : T{0};
-    bool overflow = high_half<T, true>(a, b) != sign;
-    return {low, carry_overflow(overflow, overflow)};
+    return {static_cast<T>(static_cast<u64>(a) * b)};
   }
 };
 template <bool kSigned>
@@ -278,12 +275,13 @@ struct MulHigh : NoFlags {
 };
 using MulHighUnsigned = MulHigh<false>;
 using MulHighSigned = MulHigh<true>;
+/// CF and OF tell whether the high half is significant; AMD processors keep the other flags.
 template <bool kSigned>
-struct MulFlags : SetsFlags<FlagFamily::Bits> {
+struct MulFlags : SetsFlags<FlagFamily::Explicit> {
   template <class T>
-  static constexpr Result<T> eval(T low, T high) {
+  static constexpr Result<T> eval(T low, T high, u64 flags) {
     T expected = kSigned && msb(low) ? static_cast<T>(~T{0}) : T{0};
-    return {low, carry_overflow(high != expected, high != expected)};
+    return {low, with_carry_overflow(flags, high != expected, high != expected)};
   }
 };
 using MulFlagsUnsigned = MulFlags<false>;

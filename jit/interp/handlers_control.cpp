@@ -56,10 +56,9 @@ PENUMBRA_HANDLER jump_far(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_ENTER(block);
 }
 
-template <class T>
 PENUMBRA_HANDLER jump_dynamic(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_STORE_KIND;
-  u64 rip = get<T>(s, u->a);
+  u64 rip = get<u64>(s, u->a);
   const BlockCode* block = engine(s).probe(*s, t, rip);
   if (block == nullptr) [[unlikely]] return stop_at(s, rip, left, Stop::Lookup);
   PENUMBRA_ENTER(block);
@@ -83,6 +82,14 @@ PENUMBRA_HANDLER call(PENUMBRA_HANDLER_ARGUMENTS) {
 PENUMBRA_HANDLER raise(PENUMBRA_HANDLER_ARGUMENTS) {
   engine(s).set_fault(Fault::of(static_cast<Vector>(u->immediate)));
   stop_before(s, u, left, Stop::Fault);
+}
+
+PENUMBRA_HANDLER check_target(PENUMBRA_HANDLER_ARGUMENTS) {
+  if (!engine(s).valid_target(*s, get<u64>(s, u->a))) [[unlikely]] {
+    engine(s).set_fault(Fault::gp());
+    return stop_before(s, u, left, Stop::Fault);
+  }
+  PENUMBRA_NEXT;
 }
 
 PENUMBRA_HANDLER check_fpu(PENUMBRA_HANDLER_ARGUMENTS) {
@@ -109,12 +116,6 @@ Handler jump_handler(const MicroOp& op) {
   return in_page ? jump_unlinked : jump_far;
 }
 
-Handler jump_dynamic_handler(const MicroOp& op) {
-  Handler handler = nullptr;
-  for_width(op.width, [&]<class T>(T) { handler = jump_dynamic<T>; });
-  return handler;
-}
-
 }  // namespace
 
 Handler linked_jump(FlagKind kind) {
@@ -129,9 +130,10 @@ void unlink_jump(Uop& jump) { jump.handler = jump_unlinked; }
 Handler control_handler(const MicroOp& op) {
   switch (op.op) {
     case Op::Jump: return jump_handler(op);
-    case Op::JumpDynamic: return jump_dynamic_handler(op);
+    case Op::JumpDynamic: return jump_dynamic;
     case Op::Call: return call;
     case Op::Raise: return raise;
+    case Op::CheckTarget: return check_target;
     case Op::CheckFpu: return check_fpu;
     case Op::BeginSse: return begin_sse;
     case Op::EndSse: return end_sse;

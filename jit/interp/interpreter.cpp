@@ -68,9 +68,7 @@ const BlockCode* Interpreter::find_or_translate(CpuState& s) {
   if (const BlockCode* known = probe(s, table, s.rip)) return known;
   ++counters_.lookups;
   u64 linear = (s.rip + s.code_segment_base) & linear_mask_;
-  bool is_long = rip_mask_ == ~0ull;
-  bool outside = is_long ? !is_canonical(s.rip) : s.rip > s.seg(Segment::Cs).limit;
-  if (outside) {
+  if (!valid_target(s, s.rip)) {
     fault_ = Fault::gp();
     return nullptr;
   }

@@ -42,7 +42,12 @@ class Interpreter final : public mmu::CodeObserver {
   void set_stop(Stop stop) { stop_ = stop; }
   /// RIP of an offset from the code base, truncated as the mode says.
   u64 rip_at(const CpuState& s, u64 offset) const { return (s.code_base + offset) & rip_mask_; }
-  u64 rip_mask() const { return rip_mask_; }
+  /// Whether RIP may become `rip`: canonical in 64-bit mode, within CS's limit elsewhere.
+  bool valid_target(const CpuState& s, u64 rip) const {
+    bool is_long = rip_mask_ == ~0ull;
+    return is_long ? static_cast<u64>(static_cast<i64>(rip << 16) >> 16) == rip
+                   : rip <= s.seg(Segment::Cs).limit;
+  }
 
   /// The block at `rip` when the tables in front know it; sets code_base.
   const BlockCode* probe(CpuState& s, const mmu::ShadowTable* t, u64 rip) {

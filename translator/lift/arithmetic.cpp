@@ -53,34 +53,50 @@ void lift_unary(Lifter& l, u32 op) {
   if (flags) l.emit({.op = operation, .width = width, .sets_flags = true, .a = a.slot});
 }
 
+namespace {
+
+/// Flags of a multiplication, from its two halves and the flags before.
+void multiply_flags(Lifter& l, bool is_signed, Width width, Slot low, Value high) {
+  Op op = is_signed ? Op::MulFlagsSigned : Op::MulFlagsUnsigned;
+  l.ternary_into(kNoSlot, op, width, Value::in(low), high, Value::in(l.flags()), true);
+}
+
+/// AX = AL * factor.
+void multiply_bytes(Lifter& l, bool is_signed, Slot factor) {
+  Op extend = is_signed ? Op::SignExtend : Op::ZeroExtend;
+  Slot a = l.temporary(), b = l.temporary();
+  l.emit({.op = extend, .width = Width::W64, .from = Width::W8, .d = a, .a = gpr_slot(0)});
+  l.emit({.op = extend, .width = Width::W64, .from = Width::W8, .d = b, .a = factor});
+  Slot product = l.binary(Op::Mul, Width::W64, Value::in(a), Value::in(b));
+  l.move(gpr_slot(0), Value::in(product), Width::W16);
+  Value high_byte = Value::in(static_cast<Slot>(product + 1));
+  multiply_flags(l, is_signed, Width::W8, product, high_byte);
+}
+
+}  // namespace
+
 void lift_mul(Lifter& l, u32 high_op) {
   Op high = static_cast<Op>(high_op);
   bool is_signed = high == Op::MulHighSigned;
-  Op flags = is_signed ? Op::MulFlagsSigned : Op::MulFlagsUnsigned;
   Width width = l.operand(0).width();
   Value factor = l.read(0);
-  if (width == Width::W8) {
-    Op extend = is_signed ? Op::SignExtend : Op::ZeroExtend;
-    Slot a = l.temporary(), b = l.temporary();
-    l.emit({.op = extend, .width = Width::W64, .from = Width::W8, .d = a, .a = gpr_slot(0)});
-    l.emit({.op = extend, .width = Width::W64, .from = Width::W8, .d = b, .a = factor.slot});
-    Slot product = l.binary(Op::Mul, Width::W64, Value::in(a), Value::in(b));
-    l.move(gpr_slot(0), Value::in(product), Width::W16);
-    Value high_byte = Value::in(static_cast<Slot>(product + 1));
-    return l.binary_into(kNoSlot, flags, width, Value::in(product), high_byte, true);
-  }
-  Value low_half = Value::in(l.binary(Op::Mul, width, Value::in(gpr_slot(0)), factor));
+  if (width == Width::W8) return multiply_bytes(l, is_signed, factor.slot);
+  Slot low_half = l.binary(Op::Mul, width, Value::in(gpr_slot(0)), factor);
   Value high_half = Value::in(l.binary(high, width, Value::in(gpr_slot(0)), factor));
-  l.move(gpr_slot(0), low_half, width);
+  l.move(gpr_slot(0), Value::in(low_half), width);
   l.move(gpr_slot(2), high_half, width);
-  l.binary_into(kNoSlot, flags, width, low_half, high_half, true);
+  multiply_flags(l, is_signed, width, low_half, high_half);
 }
 
 void lift_imul(Lifter& l, u32) {
   int count = l.operands().count;
   if (count == 1) return lift_mul(l, static_cast<u32>(Op::MulHighSigned));
   Value a = l.read(count - 2), b = l.read(count - 1);
-  l.binary_into(gpr_slot(l.operand(0).reg), Op::Mul, l.operand(0).width(), a, b, true);
+  Width width = l.operand(0).width();
+  Slot d = gpr_slot(l.operand(0).reg);
+  Value high = Value::in(l.binary(Op::MulHighSigned, width, a, b));
+  l.binary_into(d, Op::Mul, width, a, b, false);
+  multiply_flags(l, true, width, d, high);
 }
 
 void lift_mulx(Lifter& l, u32) {

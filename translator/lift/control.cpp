@@ -3,28 +3,40 @@
 
 namespace penumbra::translator {
 
+namespace {
+
+/// The target of an indirect jump or call, in a slot of its own, zero-extended from the width.
+Slot indirect_target(Lifter& l) {
+  Slot target = l.temporary();
+  l.emit({.op = Op::ZeroExtend, .from = l.width(), .d = target, .a = l.read_slot(0)});
+  l.check_target(target);
+  return target;
+}
+
+}  // namespace
+
 void lift_jmp(Lifter& l, u32) {
   if (const NamedCall* named = far_form_of_jmp(l.operands())) return l.call(*named);
-  if (l.operand(0).kind == OperandKind::Relative) return l.jump_relative(l.operands().immediate);
-  l.jump_to(l.read_slot(0));
+  bool relative = l.operand(0).kind == OperandKind::Relative;
+  Slot target = relative ? l.computed_target(l.operands().immediate) : indirect_target(l);
+  if (target == kNoSlot) return l.jump_direct(l.operands().immediate);
+  l.jump_to(target);
 }
 
 void lift_call(Lifter& l, u32) {
   if (const NamedCall* named = far_form_of_call(l.operands())) return l.call(*named);
   bool relative = l.operand(0).kind == OperandKind::Relative;
-  Slot target = kNoSlot;
-  if (!relative) {
-    target = l.temporary();
-    l.move(target, Value::in(l.read_slot(0)), Width::W64);
-  }
-  l.push(Value::in(l.code_address(l.next_offset())), l.width());
-  if (relative) return l.jump_relative(l.operands().immediate);
+  u64 displacement = l.operands().immediate;
+  Slot target = relative ? l.computed_target(displacement) : indirect_target(l);
+  l.push(Value::in(l.code_address(l.next_offset(), l.width())), l.width());
+  if (target == kNoSlot) return l.jump_direct(displacement);
   l.jump_to(target);
 }
 
 void lift_ret(Lifter& l, u32) {
   if (const NamedCall* named = far_form_of_ret(l.operands())) return l.call(*named);
   Slot target = l.top_of_stack(l.width());
+  l.check_target(target);
   u64 parameters = l.operands().count > 0 ? l.operands().immediate & 0xffff : 0;
   l.release_stack(bytes(l.width()) + static_cast<u32>(parameters));
   l.jump_to(target);

@@ -54,11 +54,20 @@ void lift_cmpxchg(Lifter& l, u32) {
   l.emit({.op = Op::ZeroExtend, .from = width, .d = expected, .a = accumulator.slot});
   Slot difference = l.binary(Op::Sub, Width::W64, Value::in(expected), Value::in(old));
   Slot equal = l.unary(Op::IsZero, Width::W64, Value::in(difference));
-  Slot stored = l.ternary(Op::Select, width, l.read(1), Value::in(old), Value::in(equal));
-  l.write_back(0, Value::in(stored));
-  l.binary_into(kNoSlot, Op::Sub, width, Value::in(expected), Value::in(old), true);
-  // Where the comparison holds the accumulator is not written, not even zero-extended.
+  Slot source = l.temporary();
+  l.emit({.op = Op::ZeroExtend, .from = width, .d = source, .a = l.read(1).slot});
+  // A register that is not written, destination or accumulator, is not zero-extended either.
   Width written = width == Width::W32 ? Width::W64 : width;
+  bool memory = l.operand(0).is_memory();
+  if (memory) {
+    Slot stored = l.ternary(Op::Select, width, Value::in(source), Value::in(old), Value::in(equal));
+    l.write_back(0, Value::in(stored));
+  }
+  l.binary_into(kNoSlot, Op::Sub, width, Value::in(expected), Value::in(old), true);
+  if (!memory) {
+    Value d = l.read(0);
+    l.ternary_into(d.slot, Op::Select, written, Value::in(source), d, Value::in(equal), false);
+  }
   l.ternary_into(accumulator.slot, Op::Select, written, accumulator, Value::in(old),
                  Value::in(equal), false);
 }

@@ -310,33 +310,40 @@ namespace {
 
 /// Direct targets are offsets in the code page; elsewhere RIP may wrap, so targets are computed.
 bool has_direct_targets(CodeMode mode, Width width) {
-  if (mode.is_long()) return true;
+  if (mode.is_long()) return width == Width::W64;
   return mode.size() == CodeSize::Bits32 && width == Width::W32 &&
          mode.has(CodeMode::kFlatSegments);
 }
 
 }  // namespace
 
-void Lifter::jump_relative(u64 displacement) {
-  u64 target = next_offset() + displacement;
-  if (has_direct_targets(mode(), width())) {
-    emit({.op = Op::Jump, .immediate = target});
-    done_ = true;
-    return;
-  }
-  jump_to(code_address(target));
+void Lifter::jump_direct(u64 displacement) {
+  emit({.op = Op::Jump, .immediate = next_offset() + displacement});
+  done_ = true;
 }
 
-Slot Lifter::code_address(u64 offset) {
+Slot Lifter::computed_target(u64 displacement) {
+  if (has_direct_targets(mode(), width())) return kNoSlot;
+  Slot rip = code_address(next_offset() + displacement, width());
+  check_target(rip);
+  return rip;
+}
+
+Slot Lifter::code_address(u64 offset, Width width) {
   Slot slot = temporary();
-  if (width() == Width::W16) move(slot, Value::of(0), Width::W64);
-  emit({.op = Op::Lea, .width = width(), .d = slot, .a = kCodeBaseSlot, .b = kZeroSlot,
+  if (width == Width::W16) move(slot, Value::of(0), Width::W64);
+  emit({.op = Op::Lea, .width = width, .d = slot, .a = kCodeBaseSlot, .b = kZeroSlot,
         .displacement = static_cast<i32>(offset)});
   return slot;
 }
 
+void Lifter::check_target(Slot rip) {
+  bool any_is_valid = !mode().is_long() && mode().has(CodeMode::kFlatSegments);
+  if (!any_is_valid) emit({.op = Op::CheckTarget, .a = rip});
+}
+
 void Lifter::jump_to(Slot rip) {
-  emit({.op = Op::JumpDynamic, .width = width(), .a = rip});
+  emit({.op = Op::JumpDynamic, .a = rip});
   done_ = true;
 }
 
@@ -350,13 +357,16 @@ void Lifter::branch(MicroOp test, u64 displacement) {
     return;
   }
   Slot taken = test.op == Op::BranchFlags ? condition(test.condition) : test.a;
-  Slot to = code_address(target);
-  Slot next = temporary();
-  Width limit = mode().size() == CodeSize::Bits16 ? Width::W16 : Width::W32;
-  if (limit == Width::W16) move(next, Value::of(0), Width::W64);
-  emit({.op = Op::Lea, .width = limit, .d = next, .a = kCodeBaseSlot, .b = kZeroSlot,
-        .displacement = static_cast<i32>(next_offset())});
-  jump_to(ternary(Op::Select, Width::W64, Value::in(to), Value::in(next), Value::in(taken)));
+  Slot to = code_address(target, width());
+  Slot next = code_address(next_offset(), code_width());
+  Slot rip = ternary(Op::Select, Width::W64, Value::in(to), Value::in(next), Value::in(taken));
+  check_target(rip);
+  jump_to(rip);
+}
+
+Width Lifter::code_width() const {
+  if (mode().is_long()) return Width::W64;
+  return mode().size() == CodeSize::Bits16 ? Width::W16 : Width::W32;
 }
 
 Width Lifter::stack_width() const {

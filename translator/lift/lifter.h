@@ -100,7 +100,10 @@ class Lifter {
   void call(const NamedCall& call);
   void raise(Vector vector);
   /// Control: target is an offset relative to the next instruction (Relative operand).
-  void jump_relative(u64 displacement);
+  void jump_direct(u64 displacement);
+  /// Where targets are not offsets in the code page (RIP may wrap): the checked target. Else kNoSlot.
+  Slot computed_target(u64 displacement);
+  /// `rip` fills its slot (zero-extended) and was checked.
   void jump_to(Slot rip);
   void branch(MicroOp condition, u64 displacement);
 
@@ -114,11 +117,15 @@ class Lifter {
   void address_after_pop(u32 size);
   /// RSP + delta at the stack width, in a temporary.
   Slot stack_offset(i32 delta);
-  /// RIP of an offset from the code page's start, at the operand size, in a temporary.
-  Slot code_address(u64 offset);
+  /// RIP of an offset from the code page's start, truncated to `width`, in a temporary.
+  Slot code_address(u64 offset, Width width);
+  /// Raises #GP(0) where RIP may not become `rip`. Before anything is committed.
+  void check_target(Slot rip);
 
  private:
   Slot gpr_operand_slot(const Operand& operand) const;
+  /// What RIP is truncated to as it advances.
+  Width code_width() const;
   Address combine(Slot offset, Segment segment, u32 size, Access access);
 
   Block& block_;

@@ -3,6 +3,7 @@
 // While every SSE exception is masked, an instruction is its micro-op. Once the guest unmasks one,
 // the micro-op runs between BeginSse and EndSse into a temporary, which is then committed.
 #include "cpu/semantics/vector_checked.h"
+#include "cpu/vector/mmx_conversion.h"
 #include "translator/lift/vector_forms.h"
 
 namespace penumbra::translator {
@@ -49,7 +50,7 @@ void emit_float(Lifter& l, MicroOp op) {
   emit_unary(l, Op::VectorMove, into, op.d);
 }
 
-/// As emit_float(), for a general or MMX register of `width`.
+/// As emit_float(), for a general register of `width`.
 void emit_float_to_integer(Lifter& l, MicroOp op) {
   if (!is_checked(l)) {
     l.emit(op);
@@ -74,6 +75,22 @@ void emit_comparison_check(Lifter& l, Op op, Slot a, Slot b) {
   l.emit({.op = Op::BeginSse});
   l.emit(check);
   end_checked(l, check);
+}
+
+/// The checked form of conversions with MMX registers.
+NamedCall checked_mmx_conversion(Op op) {
+  switch (op) {
+    case Op::Cvtps2pi:
+      return {"checked_cvtps2pi", cpu::ops::checked_cvtps2pi, UsesFpu};
+    case Op::Cvttps2pi:
+      return {"checked_cvttps2pi", cpu::ops::checked_cvttps2pi, UsesFpu};
+    case Op::Cvtpd2pi:
+      return {"checked_cvtpd2pi", cpu::ops::checked_cvtpd2pi, UsesFpu};
+    case Op::Cvttpd2pi:
+      return {"checked_cvttpd2pi", cpu::ops::checked_cvttpd2pi, UsesFpu};
+    default:
+      return {"checked_cvtpi2ps", cpu::ops::checked_cvtpi2ps, UsesFpu};
+  }
 }
 
 }  // namespace
@@ -119,19 +136,22 @@ void lift_float_from_integer(Lifter& l, u32 op) {
 }
 
 void lift_float_to_mmx(Lifter& l, u32 op) {
+  if (is_checked(l)) return l.call(checked_mmx_conversion(static_cast<Op>(op)));
   if (!sse_and_mmx_usable(l)) return;
-  Slot a = vector_source(l, 1);
-  emit_float_to_integer(
-      l, {.op = static_cast<Op>(op), .width = Width::W64, .d = vector_register(l, 0), .a = a});
+  Slot d = vector_register(l, 0), a = vector_source(l, 1);
+  l.emit({.op = static_cast<Op>(op), .d = d, .a = a});
   finish_mmx(l, 0);
 }
 
 void lift_from_mmx(Lifter& l, u32 op) {
+  // CVTPI2PD is exact.
+  if (is_checked(l) && static_cast<Op>(op) != Op::Cvtpi2pd)
+    return l.call(checked_mmx_conversion(static_cast<Op>(op)));
   // APM 5, CVTPI2PS and CVTPI2PD: with memory the x87 unit is not involved.
   bool from_mmx = is_mmx(l, 1);
   if (from_mmx ? !sse_and_mmx_usable(l) : !sse_usable(l)) return;
   Slot d = vector_register(l, 0), b = vector_source(l, 1);
-  emit_float(l, {.op = static_cast<Op>(op), .width = Width::W128, .d = d, .a = d, .b = b});
+  emit_binary(l, static_cast<Op>(op), d, d, b);
   if (from_mmx) enter_mmx(l);
 }
 
