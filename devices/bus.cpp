@@ -45,8 +45,8 @@ bool Bus::remap(u64 base, u64 new_base) {
   if (found == mappings_.end()) return false;
   Mapping moved = *found;
   unmap(base);
-  if (map(new_base, moved.size, *moved.device, moved.sizes)) return true;
-  return map(base, moved.size, *moved.device, moved.sizes) && false;
+  u64 place = fits(new_base, moved.size) ? new_base : base;
+  return map(place, moved.size, *moved.device, moved.sizes) && place == new_base;
 }
 
 void Bus::rebuild() {
