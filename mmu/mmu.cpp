@@ -149,7 +149,7 @@ Expected<u8*> Mmu::span(u64 linear, Access access, Privilege privilege, u32& len
   TRY_ASSIGN(Target target, impl_->translator.translate(linear, access, privilege));
   bool checked = privilege == Privilege::Current && impl_->translator.strict();
   if (target.mmio() || checked) return nullptr;
-  bool plain = !target.location.rom && impl_->memory.facts(target.location.page).plain();
+  bool plain = !target.location.rom && impl_->memory.plain(target.location.page);
   return access != Access::Write || plain ? target.location.host : nullptr;
 }
 

@@ -24,7 +24,7 @@ PhysicalMemory::~PhysicalMemory() {
 }
 
 std::expected<void, std::string> PhysicalMemory::allocate(u64 ram_bytes) {
-  constexpr u64 kMost = u64{kRomMapping - 2} * kPageSize;
+  constexpr u64 kMost = u64{kNoPage} * kPageSize;
   if (ram_bytes == 0 || !page_aligned(ram_bytes) || ram_bytes > kMost)
     return std::unexpected(fmt::format("guest memory of {} bytes is not possible", ram_bytes));
   int file = ::memfd_create("guest-ram", MFD_CLOEXEC);
@@ -38,8 +38,9 @@ std::expected<void, std::string> PhysicalMemory::allocate(u64 ram_bytes) {
                                        std::strerror(error)));
   ram_ = static_cast<u8*>(bytes);
   ram_bytes_ = ram_bytes;
-  map_ = MappedArray<u32>(kPhysicalSize / kPageSize);
-  facts_ = MappedArray<PageFacts>(ram_pages());
+  flags_ = MappedArray<u8>(ram_pages());
+  code_lines_ = MappedArray<u64>(ram_pages());
+  table_users_ = MappedArray<u32>(ram_pages());
   return {};
 }
 
@@ -49,10 +50,8 @@ void PhysicalMemory::map(u64 physical, u64 size, u64 offset, AddressSpace::SlotK
   PENUMBRA_ASSERT(offset <= ram_bytes_ && size <= ram_bytes_ - offset);
   notify_remapped(physical, size);
   forget_slots(physical, size);
-  if (size) slots_.push_back({physical, size, offset});
-  u32 rom = kind == AddressSpace::SlotKind::Rom ? kRomMapping : 0;
-  for (u64 done = 0; done < size; done += kPageSize)
-    map_[(physical + done) / kPageSize] = static_cast<u32>((offset + done) / kPageSize + 1) | rom;
+  if (size) slots_.push_back({physical, size, offset, kind == AddressSpace::SlotKind::Rom});
+  std::ranges::sort(slots_, std::ranges::greater{}, &Slot::size);
   drop_everything();
 }
 
@@ -60,11 +59,6 @@ void PhysicalMemory::unmap(u64 physical, u64 size) {
   PENUMBRA_ASSERT(page_aligned(physical | size));
   PENUMBRA_ASSERT(physical <= kPhysicalSize && size <= kPhysicalSize - physical);
   notify_remapped(physical, size);
-  for (const Slot& slot : slots_) {
-    u64 first = std::max(physical, slot.physical);
-    u64 last = std::min(physical + size, slot.physical + slot.size);
-    for (u64 at = first; at < last; at += kPageSize) map_[at / kPageSize] = 0;
-  }
   forget_slots(physical, size);
   drop_everything();
 }
@@ -75,10 +69,11 @@ void PhysicalMemory::forget_slots(u64 physical, u64 size) {
   for (const Slot& slot : slots_) {
     u64 end = slot.physical + slot.size, cut_end = physical + size;
     if (slot.physical < physical)
-      kept.push_back({slot.physical, std::min(end, physical) - slot.physical, slot.offset});
+      kept.push_back(
+          {slot.physical, std::min(end, physical) - slot.physical, slot.offset, slot.rom});
     if (end > cut_end) {
       u64 from = std::max(cut_end, slot.physical);
-      kept.push_back({from, end - from, slot.offset + (from - slot.physical)});
+      kept.push_back({from, end - from, slot.offset + (from - slot.physical), slot.rom});
     }
   }
   slots_ = std::move(kept);
@@ -92,7 +87,7 @@ void PhysicalMemory::notify_remapped(u64 physical, u64 size) {
     u64 first = std::max(physical, slot.physical);
     u64 last = std::min(physical + size, slot.physical + slot.size);
     for (u64 at = first; at < last; at += kPageSize)
-      if (facts_[(slot.offset + at - slot.physical) / kPageSize].code_lines)
+      if (Location old = locate(at); old.host && has_flag(old.page, kCode))
         observer_->code_written({at}, kPageSize);
   }
 }
@@ -107,22 +102,24 @@ void PhysicalMemory::set_a20(bool enabled) {
 void PhysicalMemory::ram_replaced() {
   drop_everything();
   for (u64 page = 0; page < ram_pages(); ++page)
-    if (!facts_[page].plain()) note_store(static_cast<RamPage>(page), 0, kPageSize);
+    if (flags_[page]) note_store(static_cast<RamPage>(page), 0, kPageSize);
 }
 
 void PhysicalMemory::drop_everything() {
   for (ShadowListener* listener : listeners_) listener->drop_everything();
 }
 
-void PhysicalMemory::protect(RamPage page) {
+void PhysicalMemory::set_flag(RamPage page, Flag flag) {
+  bool was_plain = plain(page);
+  flags_[page] |= flag;
+  if (!was_plain) return;
   for (ShadowListener* listener : listeners_) listener->drop_writers(page);
 }
 
 // -- stores --------------------------------------------------------------------------------------
 
 void PhysicalMemory::store(RamPage page, u32 offset, const void* in, u32 size) {
-  const PageFacts& facts = facts_[page];
-  if (facts.table_users) {
+  if (has_flag(page, kTable)) {
     store_to_table(page, offset, in, size);
   } else {
     copy_bytes(page_host(page) + offset, in, size);
@@ -140,18 +137,18 @@ void PhysicalMemory::store_to_table(RamPage page, u32 offset, const void* in, u3
 }
 
 void PhysicalMemory::note_store(RamPage page, u32 offset, u32 size) {
-  if (facts_[page].clean) mark_dirty(page);
-  if (facts_[page].code_lines & line_mask(offset, size)) notify_code(page, offset, size);
+  mark_dirty(page);
+  if (has_flag(page, kCode) && (code_lines_[page] & line_mask(offset, size)))
+    notify_code(page, offset, size);
 }
 
 /// Blocks are known by the physical address that they were fetched from: tells all aliases.
 void PhysicalMemory::notify_code(RamPage page, u32 offset, u32 size) {
   if (!observer_) return;
-  u64 in_file = u64{page} * kPageSize;
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot slot = slots_[i];
-    if (in_file < slot.offset || in_file - slot.offset >= slot.size) continue;
-    observer_->code_written({slot.physical + (in_file - slot.offset) + offset}, size);
+    u64 in_slot = u64{page} * kPageSize - slot.offset + offset;
+    if (slot.shows(page)) observer_->code_written({slot.physical + in_slot}, size);
   }
 }
 
@@ -162,9 +159,8 @@ void PhysicalMemory::mark_code(u64 physical, u64 size) {
     u32 offset = physical & kPageMask;
     u32 length = static_cast<u32>(std::min<u64>(size, kPageSize - offset));
     if (Location location = locate(physical); location.host) {
-      bool was_plain = facts_[location.page].plain();
-      facts_[location.page].code_lines |= line_mask(offset, length);
-      if (was_plain) protect(location.page);
+      code_lines_[location.page] |= line_mask(offset, length);
+      set_flag(location.page, kCode);
     }
     physical += length;
     size -= length;
@@ -174,51 +170,44 @@ void PhysicalMemory::mark_code(u64 physical, u64 size) {
 /// Where several physical pages show one RAM page, the others may still hold code: stays tracked.
 void PhysicalMemory::clear_code(u64 physical) {
   Location location = locate(physical);
-  if (location.host && aliases(location.page) == 1) facts_[location.page].code_lines = 0;
+  if (!location.host || aliases(location.page) != 1) return;
+  code_lines_[location.page] = 0;
+  clear_flag(location.page, kCode);
 }
 
 size_t PhysicalMemory::aliases(RamPage page) const {
-  u64 in_file = u64{page} * kPageSize;
-  return std::ranges::count_if(slots_, [&](const Slot& slot) {
-    return in_file >= slot.offset && in_file - slot.offset < slot.size;
-  });
+  return std::ranges::count_if(slots_, [&](const Slot& slot) { return slot.shows(page); });
 }
 
 void PhysicalMemory::add_table_user(RamPage page) {
-  bool was_plain = facts_[page].plain();
-  ++facts_[page].table_users;
-  if (was_plain) protect(page);
+  if (table_users_[page]++ == 0) set_flag(page, kTable);
+}
+
+void PhysicalMemory::remove_table_user(RamPage page) {
+  if (--table_users_[page] == 0) clear_flag(page, kTable);
 }
 
 // -- dirty log -----------------------------------------------------------------------------------
 
-void PhysicalMemory::set_clean(RamPage page) {
-  bool was_plain = facts_[page].plain();
-  facts_[page].clean = true;
-  if (was_plain) protect(page);
-}
-
 void PhysicalMemory::start_dirty_log() {
   dirty_log_ = true;
-  for (u64 page = 0; page < ram_pages(); ++page) set_clean(static_cast<RamPage>(page));
+  for (u64 page = 0; page < ram_pages(); ++page) set_flag(static_cast<RamPage>(page), kClean);
 }
 
 void PhysicalMemory::stop_dirty_log() {
   dirty_log_ = false;
-  for (u64 page = 0; page < ram_pages(); ++page) facts_[page].clean = false;
+  for (u64 page = 0; page < ram_pages(); ++page) clear_flag(static_cast<RamPage>(page), kClean);
 }
 
 std::vector<u64> PhysicalMemory::collect_dirty() {
   std::vector<u64> dirty((ram_pages() + 63) / 64);
   if (!dirty_log_) return dirty;
   for (u64 page = 0; page < ram_pages(); ++page) {
-    if (facts_[page].clean) continue;
+    if (has_flag(static_cast<RamPage>(page), kClean)) continue;
     dirty[page / 64] |= bit(page % 64);
-    set_clean(static_cast<RamPage>(page));
+    set_flag(static_cast<RamPage>(page), kClean);
   }
   return dirty;
 }
-
-void PhysicalMemory::mark_dirty(RamPage page) { facts_[page].clean = false; }
 
 }  // namespace penumbra::mmu

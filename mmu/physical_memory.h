@@ -2,8 +2,8 @@
 //
 // Facts belong to pages of the RAM file, not to physical pages, so that a store through one alias
 // (a second slot, A20 wrapping) meets the facts that were established through another.
-// Invariant: a page whose facts are not plain() is absent for writing in every fast view, so each
-// store to it comes to store() or note_store().
+// Invariant: a page that is not plain() is absent for writing in every fast view, so each store to
+// it comes to store() or note_store().
 #pragma once
 
 #include <vector>
@@ -18,14 +18,6 @@ namespace penumbra::mmu {
 using RamPage = u32;
 constexpr RamPage kNoPage = ~0u;
 constexpr unsigned kPhysicalBits = 40;
-
-struct PageFacts {
-  u64 code_lines;   ///< bit n: bytes [64 n, 64 n + 64) were translated
-  u32 table_users;  ///< number of Mmus whose shadow tables depend on the page as a page table
-  bool clean;       ///< the dirty log runs and has not seen a store yet
-
-  bool plain() const { return !code_lines && !table_users && !clean; }
-};
 
 /// Bits of the 64-byte lines that [offset, offset + size) of a page touches; size > 0.
 constexpr u64 line_mask(u32 offset, u32 size) {
@@ -86,18 +78,21 @@ class PhysicalMemory {
   u64 ram_bytes() const { return ram_bytes_; }
   u64 ram_pages() const { return ram_bytes_ / kPageSize; }
   u8* page_host(RamPage page) const { return ram_ + u64{page} * kPageSize; }
-  const PageFacts& facts(RamPage page) const { return facts_[page]; }
+  /// Stores to the page have no consequences: it holds no code and no page table in use, and the
+  /// dirty log does not wait for it.
+  bool plain(RamPage page) const { return !flags_[page]; }
 
   /// The address with A20 applied: what the bus sees.
   u64 bus_address(u64 physical) const { return physical & a20_mask_; }
   Location locate(u64 physical) const {
     physical = bus_address(physical);
-    if (physical >> kPhysicalBits) [[unlikely]]
-      return {};
-    u32 mapping = map_[physical / kPageSize];
-    if (!mapping) return {};
-    RamPage page = (mapping & ~kRomMapping) - 1;
-    return {page_host(page) + (physical & kPageMask), page, (mapping & kRomMapping) != 0};
+    for (const Slot& slot : slots_) {
+      u64 inside = physical - slot.physical;
+      if (inside >= slot.size) continue;
+      u64 in_file = slot.offset + inside;
+      return {ram_ + in_file, static_cast<RamPage>(in_file / kPageSize), slot.rom};
+    }
+    return {};
   }
 
   void map(u64 physical, u64 size, u64 offset, AddressSpace::SlotKind kind);
@@ -120,17 +115,21 @@ class PhysicalMemory {
   void stop_dirty_log();
   std::vector<u64> collect_dirty();
   /// The page is about to be written through a fast view.
-  void mark_dirty(RamPage page);
+  void mark_dirty(RamPage page) {
+    if (has_flag(page, kClean)) clear_flag(page, kClean);
+  }
 
   void add_listener(ShadowListener* listener) { listeners_.push_back(listener); }
   void remove_listener(ShadowListener* listener) { std::erase(listeners_, listener); }
   void add_table_user(RamPage page);
-  void remove_table_user(RamPage page) { --facts_[page].table_users; }
+  void remove_table_user(RamPage page);
 
  private:
-  static constexpr u32 kRomMapping = 1u << 31;
+  enum Flag : u8 { kCode = 1, kTable = 2, kClean = 4 };
   struct Slot {
     u64 physical, size, offset;
+    bool rom;
+    bool shows(RamPage page) const { return u64{page} * kPageSize - offset < size; }
   };
 
   void store_to_table(RamPage page, u32 offset, const void* in, u32 size);
@@ -138,16 +137,18 @@ class PhysicalMemory {
   size_t aliases(RamPage page) const;
   void forget_slots(u64 physical, u64 size);
   void notify_remapped(u64 physical, u64 size);
-  void protect(RamPage page);
+  void set_flag(RamPage page, Flag flag);
+  void clear_flag(RamPage page, Flag flag) { flags_[page] &= static_cast<u8>(~flag); }
+  bool has_flag(RamPage page, Flag flag) const { return flags_[page] & flag; }
   void drop_everything();
-  void set_clean(RamPage page);
 
   u8* ram_ = nullptr;
   u64 ram_bytes_ = 0;
   u64 a20_mask_ = ~0ull;
-  MappedArray<u32> map_;  ///< by physical page: 0 or RAM page + 1, with kRomMapping
-  MappedArray<PageFacts> facts_;
-  std::vector<Slot> slots_;  ///< what map_ says, by ranges; for finding the aliases of a RAM page
+  std::vector<Slot> slots_;       ///< disjoint; large ones first, they are looked for most
+  MappedArray<u8> flags_;         ///< by RAM page: Flag bits
+  MappedArray<u64> code_lines_;   ///< bit n: bytes [64 n, 64 n + 64) were translated
+  MappedArray<u32> table_users_;  ///< Mmus whose shadow tables depend on the page as a page table
   std::vector<ShadowListener*> listeners_;
   CodeObserver* observer_ = nullptr;
   bool dirty_log_ = false;

@@ -54,7 +54,7 @@ RamPage ShadowCache::writable_page(const ShadowSpace& space, ViewKind kind, u64 
   RamPage page = views_.writable_page(space.view(kind), linear, size);
   if (page == kNoPage) return kNoPage;
   memory_.mark_dirty(page);
-  if (memory_.facts(page).plain()) views_.untrack(space.view(kind), linear);
+  if (memory_.plain(page)) views_.untrack(space.view(kind), linear);
   return page;
 }
 

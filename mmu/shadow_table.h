@@ -12,14 +12,16 @@
 namespace penumbra::mmu {
 
 struct ShadowEntry {
-  u64 read_tag, write_tag, execute_tag;  ///< page address, or kAbsent (never matches)
+  /// A page address, or kAbsent, which never matches. A write_tag with bit 0 set does not match
+  /// either: the guest may write, but each store has consequences (shadow_view.h).
+  u64 read_tag, write_tag, execute_tag;
   u64 addend;                            ///< host address - guest linear address
 };
 static_assert(sizeof(ShadowEntry) == 32);
 
 struct ShadowTable {
   static constexpr u64 kAbsent = ~0ull;
-  static constexpr u32 kIndexBits = 14;
+  static constexpr u32 kIndexBits = 15;
   static constexpr u64 kEntries = 1ull << kIndexBits;
 
   ShadowEntry entries[kEntries];

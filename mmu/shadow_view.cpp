@@ -6,7 +6,7 @@ namespace {
 /// Whether a write tag is a page: zero-filled entries hold tag 0, which no fill ever writes at
 /// their index except for index 0, where init puts kAbsent (shadow_table.h).
 bool writable(const ShadowEntry& entry, u64 index) {
-  return entry.write_tag != ShadowTable::kAbsent && (entry.write_tag != 0 || index == 0);
+  return (entry.write_tag & kPageMask) == 0 && (entry.write_tag != 0 || index == 0);
 }
 
 }  // namespace
@@ -17,9 +17,7 @@ ViewPool::ViewId ViewPool::take() {
     free_.pop_back();
     return view;
   }
-  View& view = views_.emplace_back();
-  view.table[0].init();
-  view.links[0].tracked_tag = ShadowTable::kAbsent;
+  views_.emplace_back().table[0].init();
   return static_cast<ViewId>(views_.size() - 1);
 }
 
@@ -48,39 +46,34 @@ void ViewPool::fill(ViewId view, u64 linear, const Grant& grant) {
   SlotId slot = slot_id(view, index);
   if (writable(entry, index)) remove(slot);
   entry.read_tag = grant.read ? page : ShadowTable::kAbsent;
-  entry.write_tag = grant.write ? page : ShadowTable::kAbsent;
+  entry.write_tag = !grant.write ? ShadowTable::kAbsent : grant.plain ? page : page | kTracked;
   entry.execute_tag = grant.execute ? page : ShadowTable::kAbsent;
   entry.addend = reinterpret_cast<u64>(grant.host) - page;
-  Link& side = link(slot);
-  side.tracked_tag = grant.tracked ? page : ShadowTable::kAbsent;
-  side.page = grant.page;
-  if (grant.write) insert(slot);
+  if (!grant.write) return;
+  link(slot).page = grant.page;
+  if (grant.plain) insert(slot);
 }
 
 void ViewPool::untrack(ViewId view, u64 linear) {
   u64 index = ShadowTable::index(linear);
-  SlotId slot = slot_id(view, index);
-  Link& side = link(slot);
-  if (side.tracked_tag != page_of(linear)) return;
-  table(view).entries[index].write_tag = std::exchange(side.tracked_tag, ShadowTable::kAbsent);
-  insert(slot);
+  ShadowEntry& entry = table(view).entries[index];
+  if (entry.write_tag != (page_of(linear) | kTracked)) return;
+  entry.write_tag = page_of(linear);
+  insert(slot_id(view, index));
 }
 
 void ViewPool::drop(ViewId view, u64 linear) {
   u64 index = ShadowTable::index(linear), page = page_of(linear);
   ShadowEntry& entry = table(view).entries[index];
-  if (entry.read_tag != page && entry.write_tag != page && entry.execute_tag != page) return;
-  SlotId slot = slot_id(view, index);
-  if (writable(entry, index)) remove(slot);
-  link(slot).tracked_tag = ShadowTable::kAbsent;
+  if (entry.read_tag != page && entry.execute_tag != page) return;
+  if (writable(entry, index)) remove(slot_id(view, index));
   entry.read_tag = entry.write_tag = entry.execute_tag = ShadowTable::kAbsent;
 }
 
 void ViewPool::drop_writers(RamPage page) {
   for (SlotId slot = writers_[page]; slot; slot = link(slot).next) {
     View& view = views_[(slot - 1) >> ShadowTable::kIndexBits];
-    ShadowEntry& entry = view.table[0].entries[(slot - 1) & kIndexMask];
-    link(slot).tracked_tag = std::exchange(entry.write_tag, ShadowTable::kAbsent);
+    view.table[0].entries[(slot - 1) & kIndexMask].write_tag |= kTracked;
   }
   writers_[page] = 0;
 }

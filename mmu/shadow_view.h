@@ -4,8 +4,8 @@
 // views) that map the same RAM page for writing. The lists are exact: an entry is in the list of
 // its page if and only if its write_tag is present. So taking a page out of every fast view costs
 // what it is mapped, and no more.
-// An entry that the guest may write but whose page is not plain (code, page table, clean) has its
-// page in tracked_tag instead: a store to it needs no translation, only the page's facts.
+// An entry that the guest may write but whose page is not plain (code, page table, dirty log) has
+// the tag page | kTracked: it misses in the fast path, but a store needs no translation.
 #pragma once
 
 #include <vector>
@@ -25,7 +25,7 @@ struct Grant {
   u8* host = nullptr;  ///< of the page's first byte
   RamPage page = kNoPage;
   bool read = false, write = false, execute = false;
-  bool tracked = false;  ///< write is granted, but each store must meet the page's facts
+  bool plain = true;  ///< else a granted write is tracked
 };
 
 class ViewPool {
@@ -48,11 +48,10 @@ class ViewPool {
   /// The RAM page that the view lets the guest write at [linear, +size), tracked or not, else
   /// kNoPage; an access that crosses pages is not found.
   RamPage writable_page(ViewId view, u64 linear, u32 size) {
-    u64 index = ShadowTable::index(linear), page = page_of(linear + size - 1);
+    u64 index = ShadowTable::index(linear);
     const View& v = views_[view];
-    const Link& link = v.links[index];
-    return link.tracked_tag == page || v.table[0].entries[index].write_tag == page ? link.page
-                                                                                   : kNoPage;
+    u64 tag = v.table[0].entries[index].write_tag & ~kTracked;
+    return tag == page_of(linear + size - 1) ? v.links[index].page : kNoPage;
   }
   /// The page of a tracked entry has become plain: its stores may be fast again.
   void untrack(ViewId view, u64 linear);
@@ -61,10 +60,10 @@ class ViewPool {
 
  private:
   using SlotId = u32;  ///< view << kIndexBits | index, plus 1 in lists so that 0 means none
+  static constexpr u64 kTracked = 1;
   struct Link {
-    u64 tracked_tag;  ///< as write_tag: a page or kAbsent, or 0 where nothing was ever filled
-    SlotId next, previous;
-    RamPage page;  ///< of an entry with write_tag or tracked_tag
+    SlotId next, previous;  ///< valid while the write tag is a page
+    RamPage page;           ///< valid while the write tag is a page, tracked or not
   };
   struct View {
     MappedArray<ShadowTable> table{1};

@@ -120,13 +120,11 @@ void Translator::fill(const Walk& walk, u64 linear, Access access, Requester req
   ViewKind kind = view_kind(requester);
   bool dirty = !walk.count || (walk.leaf().value & Entry::kDirty);
   bool data = kind != ViewKind::Strict;
-  bool write =
-      data && dirty && !location.rom && allows(mode_, walk.rights, Access::Write, requester);
-  bool plain = memory_.facts(location.page).plain();
   Grant grant{location.host, location.page};
   grant.read = data && allows(mode_, walk.rights, Access::Read, requester);
-  grant.write = write && plain;
-  grant.tracked = write && !plain;
+  grant.write =
+      data && dirty && !location.rom && allows(mode_, walk.rights, Access::Write, requester);
+  grant.plain = memory_.plain(location.page);
   grant.execute = allows(mode_, walk.rights, Access::Execute, requester);
   shadows_.fill(*space_, kind, linear, grant);
   ++counters_.fills;

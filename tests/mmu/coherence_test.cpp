@@ -229,6 +229,7 @@ TEST_CASE("More address spaces than are kept, more regions than a space keeps") 
       world.poke<u64>(entry, (i % 2 ? 0x9000 : 0x7000) | kAll);
       CHECK(world.load<u8>(0x5000) == (i % 2 ? 9 : 0));
     }
+    world.poke<u64>(entry, 0x7000 | kAll);
   }
   world.store<u8>(0x5000, 2);
   world.poke<u64>(entry, 0x8000 | kAll);
