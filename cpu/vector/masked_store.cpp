@@ -51,9 +51,8 @@ Outcome maskmovdqu(CpuContext& ctx, const Operands& ops) {
 
 Outcome maskmovq(CpuContext& ctx, const Operands& ops) {
   TRY(mmx_check(ctx));
-  TRY_ASSIGN(Next next, masked_store(ctx, ops, 8));
-  mmx_enter(ctx.state);
-  return next;
+  mmx_enter(ctx.state);  // the reference CPU does so even where the store faults
+  return masked_store(ctx, ops, 8);
 }
 
 }  // namespace penumbra::cpu::ops

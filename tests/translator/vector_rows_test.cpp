@@ -183,7 +183,7 @@ TEST_CASE("an unmasked exception makes arithmetic checked, and nothing else") {
                                                             {0x0f, 0x51, 0xc1},
                                                             {0xf2, 0x0f, 0x2d, 0xc1},
                                                             {0xf3, 0x0f, 0x2a, 0xc1},
-                                                            {0x0f, 0x2d, 0xc1}}) {
+                                                            {0xf2, 0x0f, 0x5a, 0xc1}}) {
     Block block = lift(one(bytes), mode);
     INFO(print(block));
     CHECK(has(block, Op::BeginSse));
