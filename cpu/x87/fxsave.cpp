@@ -38,7 +38,7 @@ Outcome restore(CpuContext& ctx, const Operands& ops, PointerFormat format) {
   TRY_ASSIGN(u64 linear, image_address(ctx, ops, Access::Read));
   LegacyRegion region;
   TRY(ctx.memory.read(linear, region.data(), LegacyRegion::kSize, Privilege::Current));
-  if (region.mxcsr() & ~mxcsr_mask(ctx.model)) return std::unexpected(Fault::gp());
+  if (!region.mxcsr_is_valid()) return std::unexpected(Fault::gp());
   region.load_x87(ctx.state, format);
   ctx.state.mxcsr = region.mxcsr();
   if (has_xmm(ctx.state)) region.load_xmm(ctx.state);

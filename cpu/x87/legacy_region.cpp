@@ -1,14 +1,11 @@
 #include "cpu/x87/legacy_region.h"
 
+#include "cpu/semantics/fp_environment.h"
 #include "cpu/x87/unit.h"
 
 namespace penumbra::cpu::x87 {
 
 unsigned xmm_count(const CpuState& state) { return in_long_mode(state) ? 16 : 8; }
-
-u32 mxcsr_mask(const CpuModel& model) {
-  return model.vendor() == Vendor::Amd ? 0x2ffff : 0xffff;  // AMD has misaligned exception mask
-}
 
 void LegacyRegion::put_x87(const CpuContext& ctx, PointerFormat format) {
   const X87State& x87 = ctx.state.x87;
@@ -41,7 +38,7 @@ void LegacyRegion::put_pointers(const X87State& x87, PointerFormat format) {
 
 void LegacyRegion::put_mxcsr(const CpuContext& ctx) {
   store_to<u32>(bytes_ + kMxcsr, ctx.state.mxcsr);
-  store_to<u32>(bytes_ + kMxcsr + 4, mxcsr_mask(ctx.model));
+  store_to<u32>(bytes_ + kMxcsr + 4, Mxcsr::kDefined);
 }
 
 void LegacyRegion::put_xmm(const CpuContext& ctx) {
@@ -69,6 +66,8 @@ void LegacyRegion::load_pointers(X87State& x87, PointerFormat format) const {
   x87.cs = wide ? 0 : load_from<u16>(bytes_ + 12);
   x87.ds = wide ? 0 : load_from<u16>(bytes_ + 20);
 }
+
+bool LegacyRegion::mxcsr_is_valid() const { return (mxcsr() & ~Mxcsr::kDefined) == 0; }
 
 void LegacyRegion::load_xmm(CpuState& state) const {
   for (unsigned i = 0; i < xmm_count(state); ++i)

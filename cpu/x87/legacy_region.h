@@ -25,6 +25,8 @@ class LegacyRegion {
   void load_x87(CpuState& state, PointerFormat format) const;
   void load_xmm(CpuState& state) const;
   u32 mxcsr() const { return load_from<u32>(bytes_ + kMxcsr); }
+  /// Reserved bits of the image's MXCSR are #GP(0).
+  bool mxcsr_is_valid() const;
 
  private:
   void put_pointers(const X87State& x87, PointerFormat format);
@@ -35,7 +37,5 @@ class LegacyRegion {
 
 /// 16 in 64-bit mode, else 8.
 unsigned xmm_count(const CpuState& state);
-/// The MXCSR bits that may be set; the others are #GP.
-u32 mxcsr_mask(const CpuModel& model);
 
 }  // namespace penumbra::cpu::x87

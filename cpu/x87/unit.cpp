@@ -51,7 +51,7 @@ void track(CpuContext& ctx, const Operands& ops) {
   X87State& state = ctx.state.x87;
   state.ip = ctx.state.rip;
   state.cs = ctx.state.seg(Segment::Cs).selector;
-  state.opcode = ops.selector & 0x7ff;
+  state.opcode = ops.x87_opcode;
   if (!ops.at[0].is_memory()) return;
   state.dp = effective_address(ctx.state, ops);
   Segment segment = ops.memory.segment == Segment::None ? Segment::Ds : ops.memory.segment;

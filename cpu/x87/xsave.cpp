@@ -145,7 +145,7 @@ Outcome restore(CpuContext& ctx, const Operands& ops, PointerFormat format) {
   if (area.requested & present & kAvx)
     TRY(ctx.memory.read(area.linear + kAvxOffset, upper, kAvxSize, Privilege::Current));
   bool loads_mxcsr = area.wants(kSse | kAvx);
-  if (loads_mxcsr && (region.mxcsr() & ~mxcsr_mask(ctx.model))) return std::unexpected(Fault::gp());
+  if (loads_mxcsr && !region.mxcsr_is_valid()) return std::unexpected(Fault::gp());
   if (loads_mxcsr) ctx.state.mxcsr = region.mxcsr();
   if (area.wants(kX87)) restore_x87(ctx.state, region, present & kX87, format);
   if (area.wants(kSse)) restore_xmm(ctx.state, region, present & kSse);

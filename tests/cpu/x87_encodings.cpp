@@ -154,7 +154,7 @@ std::vector<X87Encoding> x87_encodings() {
   all.push_back(status_to_ax);
   for (X87Encoding& e : all) {
     e.operands.length = 2;
-    e.operands.selector = static_cast<u16>((e.opcode & 7) << 8 | e.modrm);
+    e.operands.x87_opcode = static_cast<u16>((e.opcode & 7) << 8 | e.modrm);
   }
   return all;
 }
