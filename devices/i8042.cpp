@@ -154,6 +154,7 @@ void I8042::write_command(u64, u32, u64 value) {
       if (has_aux()) reply(0x00);
       return;
     case kSelfTest:
+      state_.command_byte |= kByteSystem;
       state_.status |= kStatusSystem;
       return reply(0x55);
     case kTestKeyboard:
@@ -178,7 +179,8 @@ void I8042::write_command(u64, u32, u64 value) {
 
 void I8042::set_command_byte(u8 value) {
   state_.command_byte = value & 0x7f;
-  if (value & kByteSystem) state_.status |= kStatusSystem;
+  static_assert(kByteSystem == kStatusSystem);  // the flag is shown in the status register
+  state_.status = (state_.status & ~kStatusSystem) | (value & kByteSystem);
   update_irq();
   fill();
 }

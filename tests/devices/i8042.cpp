@@ -75,6 +75,16 @@ TEST_CASE("8042: self tests and the command byte") {
   CHECK((board.status() & 0x08) == 0x08);  // the last write was a command
 }
 
+TEST_CASE("8042: the system flag follows the command byte and the self test") {
+  Board board;
+  CHECK((board.status() & 0x04) == 0x04);
+  board.set_command_byte(0x41);
+  CHECK((board.status() & 0x04) == 0);
+  CHECK(board.ask(0xaa) == 0x55);
+  CHECK((board.status() & 0x04) == 0x04);
+  CHECK(board.ask(0x20) == 0x45);
+}
+
 TEST_CASE("8042: status tells what is in the buffer; IRQ 1 stays until it is read") {
   Board board;
   board.set_command_byte(0x45);
@@ -206,6 +216,10 @@ TEST_CASE("8042: the mouse answers and reports") {
   board.controller.push_mouse(-1, 2, 2);
   CHECK(board.irq12.level());
   CHECK(board.drain() == Bytes{0x1a, 0xff, 0x02});
+  CHECK(board.mouse(0xe9) == Bytes{0xfa, 0x31, 0x03, 0x50});  // right button
+  board.controller.push_mouse(0, 0, 4);
+  board.drain();
+  CHECK(board.mouse(0xe9) == Bytes{0xfa, 0x32, 0x03, 0x50});  // middle button
   board.controller.push_mouse(1000, -1000, 0);
   CHECK(board.drain() == Bytes{0xe8, 0xff, 0x00});
   CHECK(board.mouse(0xee) == Bytes{0xfa});

@@ -137,6 +137,19 @@ TEST_CASE("io apic: a message that nobody takes leaves no remote IRR") {
   CHECK((board.get(0x10 + 18) & kRemoteIrr) == 0);
 }
 
+TEST_CASE("io apic: the EOI of an edge is not broadcast") {
+  Board board;
+  board.route(9, kLevel | 0x49);
+  board.io_apic.input(9).set(true);
+  InterruptMessage edge;
+  edge.vector = 0x49;
+  REQUIRE(board.apic_bus.deliver(edge));  // the same vector, now marked as an edge
+  board.io_apic.input(9).set(false);
+  board.apic.acknowledge();
+  board.eoi();
+  CHECK((board.get(0x10 + 18) & kRemoteIrr) == kRemoteIrr);
+}
+
 TEST_CASE("io apic: NMI and ExtINT deliveries") {
   Board board;
   board.route(0, 0x700);
