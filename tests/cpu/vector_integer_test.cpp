@@ -121,7 +121,7 @@ TEST_CASE("minimum, maximum, average and comparison by lane type") {
   check_lanes<Pcmpgtd, i32>("pcmpgtd", above);
 }
 
-TEST_CASE("bitwise operations; PANDN inverts the first operand") {
+TEST_CASE("bitwise operations, PANDN inverts the first operand") {
   check_lanes<Pand, u64>("pand", [](i64 a, i64 b) { return a & b; });
   check_lanes<Por, u64>("por", [](i64 a, i64 b) { return a | b; });
   check_lanes<Pxor, u64>("pxor", [](i64 a, i64 b) { return a ^ b; });

@@ -85,7 +85,7 @@ TEST_CASE("8042: the system flag follows the command byte and the self test") {
   CHECK(board.ask(0x20) == 0x45);
 }
 
-TEST_CASE("8042: status tells what is in the buffer; IRQ 1 stays until it is read") {
+TEST_CASE("8042: status tells what is in the buffer, IRQ 1 stays until it is read") {
   Board board;
   board.set_command_byte(0x45);
   board.command(0xd2);

@@ -158,7 +158,7 @@ TEST_CASE("8254 mode 3: square wave, even and odd") {
   CHECK(low_ticks(board, 0, 100, 112) == std::vector<u64>{104, 105, 109, 110});
 }
 
-TEST_CASE("8254 mode 3: counts by two; a new count comes at the half cycle") {
+TEST_CASE("8254 mode 3: counts by two, a new count comes at the half cycle") {
   Board board;
   board.program(0, 3, 8);
   board.to_tick(1);

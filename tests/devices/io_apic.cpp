@@ -70,7 +70,7 @@ TEST_CASE("io apic: identity and reset state") {
   CHECK(board.bus.read(kBase, 1) == 0x01);
 }
 
-TEST_CASE("io apic: an edge pin sends once per rise; a masked edge is lost") {
+TEST_CASE("io apic: an edge pin sends once per rise, a masked edge is lost") {
   Board board;
   board.io_apic.input(4).pulse();
   board.route(4, 0x44);

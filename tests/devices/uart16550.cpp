@@ -43,7 +43,7 @@ TEST_CASE("uart: transmitted bytes reach the backend in order") {
   CHECK(board.in(kLsr) == 0x60);
 }
 
-TEST_CASE("uart: divisor latch hides data and IER; scratch keeps") {
+TEST_CASE("uart: divisor latch hides data and IER, scratch keeps") {
   Board board;
   board.out(kLcr, 0x83);
   board.out(kData, 0x01);
