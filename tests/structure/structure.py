@@ -77,7 +77,7 @@ def arrows_of_design(tree):
 
 def arrows_of_cmake(tree):
     text = tree.text("CMakeLists.txt")
-    return {folder: set(re.findall(r"(?<!\S)[a-z]+(?!\S)", links))
+    return {folder: set(re.findall(r"(?<!\S)(?:penumbra::)?([a-z]+)(?!\S)", links))
             for folder, links in re.findall(r"^penumbra_library\((\w+) ([^)]*)\)", text, re.M)}
 
 
