@@ -1,5 +1,4 @@
 #include "translator/lift/integer.h"
-#include "translator/lift/shared_mnemonics.h"
 
 namespace penumbra::translator {
 
@@ -16,7 +15,6 @@ Slot indirect_target(Lifter& l) {
 }  // namespace
 
 void lift_jmp(Lifter& l, u32) {
-  if (const NamedCall* named = far_form_of_jmp(l.operands())) return l.call(*named);
   bool relative = l.operand(0).kind == OperandKind::Relative;
   Slot target = relative ? l.computed_target(l.operands().immediate) : indirect_target(l);
   if (target == kNoSlot) return l.jump_direct(l.operands().immediate);
@@ -24,7 +22,6 @@ void lift_jmp(Lifter& l, u32) {
 }
 
 void lift_call(Lifter& l, u32) {
-  if (const NamedCall* named = far_form_of_call(l.operands())) return l.call(*named);
   bool relative = l.operand(0).kind == OperandKind::Relative;
   u64 displacement = l.operands().immediate;
   Slot target = relative ? l.computed_target(displacement) : indirect_target(l);
@@ -34,7 +31,6 @@ void lift_call(Lifter& l, u32) {
 }
 
 void lift_ret(Lifter& l, u32) {
-  if (const NamedCall* named = far_form_of_ret(l.operands())) return l.call(*named);
   Slot target = l.top_of_stack(l.width());
   l.check_target(target);
   u64 parameters = l.operands().count > 0 ? l.operands().immediate & 0xffff : 0;

@@ -1,10 +1,8 @@
 #include "translator/lift/integer.h"
-#include "translator/lift/shared_mnemonics.h"
 
 namespace penumbra::translator {
 
 void lift_mov(Lifter& l, u32) {
-  if (const NamedCall* named = system_form_of_mov(l.operands())) return l.call(*named);
   l.write(0, l.read(1));
 }
 

@@ -1,6 +1,7 @@
 #include "translator/lift/lifter.h"
 
 #include "common/log.h"
+#include "translator/lift/sensitive.h"
 #include "translator/lift/table.h"
 
 namespace penumbra::translator {
@@ -21,11 +22,21 @@ void Lifter::lift(const frontend::Instruction& instruction, u16 offset) {
   block_.end = static_cast<u16>(next_offset());
   const Row* row = find_row(instruction.mnemonic);
   if (row == nullptr || !model_.has(row->feature)) return raise(Vector::Ud);
+  Sensitive found = sensitive(instruction);
+  if (found.sensitivity != Sensitivity::Innocuous) {
+    return lift_sensitive(found.form != nullptr ? *found.form : row->named,
+                          policy_.action(found.sensitivity));
+  }
   if (row->lift != nullptr) {
     row->lift(*this, row->argument);
   } else {
     call(row->named);
   }
+}
+
+void Lifter::lift_sensitive(const NamedCall& operation, SensitiveAction action) {
+  if (action == SensitiveAction::Trap) return raise(Vector::Gp);
+  call(operation);
 }
 
 void Lifter::finish() {

@@ -8,6 +8,7 @@
 #include "cpu/model.h"
 #include "frontend/instruction.h"
 #include "translator/ir/block.h"
+#include "translator/lift/sensitive.h"
 
 namespace penumbra::translator {
 
@@ -30,7 +31,8 @@ struct Address {
 
 class Lifter {
  public:
-  Lifter(Block& block, const cpu::CpuModel& model) : block_(block), model_(model) {}
+  Lifter(Block& block, const cpu::CpuModel& model, SensitivePolicy policy = {})
+      : block_(block), model_(model), policy_(policy) {}
 
   /// Appends one instruction at `offset` of the code page. Afterwards done() tells whether the
   /// block has to end behind it (its last micro-op is then in place).
@@ -123,6 +125,7 @@ class Lifter {
   void check_target(Slot rip);
 
  private:
+  void lift_sensitive(const NamedCall& operation, SensitiveAction action);
   Slot gpr_operand_slot(const Operand& operand) const;
   /// What RIP is truncated to as it advances.
   Width code_width() const;
@@ -130,6 +133,7 @@ class Lifter {
 
   Block& block_;
   const cpu::CpuModel& model_;
+  SensitivePolicy policy_;
   frontend::Instruction instruction_;
   u16 offset_ = 0;
   unsigned temporaries_ = 0, vector_temporaries_ = 0;

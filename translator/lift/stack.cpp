@@ -1,15 +1,12 @@
 #include "translator/lift/integer.h"
-#include "translator/lift/shared_mnemonics.h"
 
 namespace penumbra::translator {
 
 void lift_push(Lifter& l, u32) {
-  if (const NamedCall* named = system_form_of_push(l.operands())) return l.call(*named);
   l.push(l.read(0), l.width());
 }
 
 void lift_pop(Lifter& l, u32) {
-  if (const NamedCall* named = system_form_of_pop(l.operands())) return l.call(*named);
   Slot value = l.top_of_stack(l.width());
   if (l.operand(0).is_memory()) {
     l.address_after_pop(bytes(l.width()));
