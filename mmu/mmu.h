@@ -33,7 +33,8 @@ class Mmu final : public GuestMemory {
   /// Chooses tables and view for `context`; cheap where the key was seen before.
   void set_context(const PagingContext& context);
   const PagingContext& context() const;
-  /// MOV to CR3 / INVLPG / INVPCID with the manual's flushing (SDM 3A 4.10.4).
+  /// MOV to CR3 / INVLPG / INVPCID with the manual's flushing (SDM 3A 4.10.4). The tables are
+  /// coherent with memory, so only the PDPTE registers of PAE paging change (shadow_cache.h).
   void write_cr3(u64 value);
   void invalidate_page(u64 linear);
   void invalidate_pcid(u64 type, u16 pcid, u64 linear);

@@ -53,7 +53,6 @@ ShadowTable& ShadowCache::view(ShadowSpace& space, ViewKind kind) {
 RamPage ShadowCache::writable_page(const ShadowSpace& space, ViewKind kind, u64 linear, u32 size) {
   RamPage page = views_.writable_page(space.view(kind), linear, size);
   if (page == kNoPage) return kNoPage;
-  memory_.mark_dirty(page);
   if (memory_.plain(page)) views_.untrack(space.view(kind), linear);
   return page;
 }

@@ -145,6 +145,23 @@ TEST_CASE("A table that maps itself is coherent with itself") {
   CHECK(world.fault_code(root_itself, Access::Read) == 0);
 }
 
+TEST_CASE("One page may be a table of every level for the same addresses") {
+  World world;
+  world.poke<u64>(kFirst, kFirst | kAll);
+  world.poke<u64>(kFirst + 8 * 5, 0x200000 | kAll);
+  world.poke<u64>(0x200000 + 8 * 3, 0x7000 | kAll);
+  world.poke<u64>(0x201000 + 8 * 3, 0x8000 | kAll);
+  world.use(long_mode(kFirst));
+  u64 as_data = 0x5000, as_table = 5 << 21 | 3 << 12;
+  CHECK(world.load<u64>(as_data + 8 * 3) % 0x8000 == (0x7000 | kAll));
+  world.store<u8>(as_table, 1);
+  world.store<u64>(8 * 5, 0x201000 | kAll);  // root, level 4, 3, 2 and 1 at once
+  CHECK(world.load<u64>(as_data + 8 * 3) == (0x8000 | kAll));
+  world.store<u8>(as_table, 2);
+  CHECK(world.ram<u8>(0x7000) == 1);
+  CHECK(world.ram<u8>(0x8000) == 2);
+}
+
 TEST_CASE("Stores through an alias and by DMA reach tables, too") {
   World world;
   Tables tables(world, kFirst);
@@ -181,6 +198,24 @@ TEST_CASE("Two vCPUs see each other's changes of shared tables") {
   CHECK(world.ram<u8>(0x8000) == 3);
   REQUIRE(other.store<u8>(0x5000, 4));
   CHECK(world.ram<u8>(0x8000) == 4);
+}
+
+TEST_CASE("A table stays one while any vCPU uses it") {
+  World world;
+  Tables tables(world, kFirst);
+  u64 entry = tables.map(0x5000, 0x7000 | kAll);
+  tables.map(0x40000000, page_of(entry) | kAll);
+  world.use(long_mode(kFirst));
+  world.store<u8>(0x5000, 1);
+  {
+    Mmu other(*world.space, world.external);
+    other.set_context(world.context);
+    REQUIRE(other.store<u8>(0x5000, 2));
+  }
+  world.store<u64>(0x40000000 + (entry & 0xfff), 0x8000 | kAll);
+  world.store<u8>(0x5000, 3);
+  CHECK(world.ram<u8>(0x7000) == 2);
+  CHECK(world.ram<u8>(0x8000) == 3);
 }
 
 TEST_CASE("PCIDs, global pages and INVLPG need nothing and break nothing") {
