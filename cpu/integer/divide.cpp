@@ -27,7 +27,8 @@ u128 dividend(const CpuState& state, Width width) {
 /// Quotient and remainder, in the host's own division where that can hold them.
 template <class Narrow, class Wide>
 Expected<Quotient> checked(Wide value, Narrow divisor, Width width) {
-  bool narrow = static_cast<Wide>(static_cast<Narrow>(value)) == value && divisor + 1 != 0;
+  bool narrow =
+      static_cast<Wide>(static_cast<Narrow>(value)) == value && divisor != static_cast<Narrow>(-1);
   Wide quotient = narrow ? static_cast<Narrow>(value) / divisor : value / divisor;
   Wide remainder = narrow ? static_cast<Narrow>(value) % divisor : value % divisor;
   if (!fits(quotient, width)) return std::unexpected(Fault::of(Vector::De));

@@ -100,6 +100,12 @@ RepeatEnd repeat_string(const StringWalk& walk, u64 count, u64 budget, u64& done
 
 }  // namespace detail
 
+/// Iterations until something may have to happen: with EFLAGS.TF a trap after each (SDM 3B 17.3.2).
+inline u64 iterations_allowed(CpuContext& ctx) {
+  if (ctx.state.flag(Flag::kTf)) return 1;
+  return std::max<u64>(ctx.environment.repeat_budget(), 1);
+}
+
 /// A whole instruction, repeated or not. `after` is how a finished one goes on.
 template <class Operation>
 Outcome run_string(CpuContext& ctx, const Operands& ops, Next after = Next::Continue) {
@@ -111,7 +117,7 @@ Outcome run_string(CpuContext& ctx, const Operands& ops, Next after = Next::Cont
   u64 count = walk.count();
   if (count == 0) return after;
   u64 done = 0;
-  u64 budget = std::min(count, std::max<u64>(ctx.environment.repeat_budget(), 1));
+  u64 budget = std::min(count, iterations_allowed(ctx));
   detail::RepeatEnd end = detail::repeat_string<Operation>(walk, count, budget, done);
   if (done != 0) ctx.environment.charge_repeat(done * walk.size());
   if (!end.result) return std::unexpected(end.result.error());

@@ -317,6 +317,17 @@ TEST_CASE("an element across the segment's limit faults after the elements befor
   CHECK(real.world.state.reg(Reg::Rcx) == 3);
 }
 
+TEST_CASE("single-stepping sees every iteration", "[integer]") {
+  RealMode real;
+  real.world.state.set_flags(2 | Flag::kTf);
+  real.world.state.reg(Reg::Rcx) = 3;
+  for (u64 left : {2u, 1u}) {
+    CHECK(real.world.run(ops::stos_string, real.operands) == Outcome(Next::Repeat));
+    CHECK(real.world.state.reg(Reg::Rcx) == left);
+  }
+  CHECK(real.world.run(ops::stos_string, real.operands) == Outcome(Next::Continue));
+}
+
 TEST_CASE("a count of zero touches nothing", "[integer]") {
   RealMode real;
   real.operands.address_width = Width::W32;
