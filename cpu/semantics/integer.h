@@ -134,7 +134,14 @@ using AddOverflowFlag = AddWithFlag<Flag::kOf>;
 
 enum class ShiftKind : u8 { Left, Right, Arithmetic };
 
-/// Value and CF, OF of a shift by 1..31 (63); counts above the width shift everything out.
+/// What AMD processors leave in AF after a shift.
+constexpr u64 kShiftAuxiliary = Flag::kAf;
+
+/// OF of right shifts and rotates: the two top bits differ.
+template <class T>
+constexpr bool top_bits_differ(T value) { return msb(static_cast<T>(value ^ (value << 1))); }
+
+/// Value and CF, OF, AF of a shift by 1..31 (63); counts above the width shift everything out.
 template <ShiftKind K, class T>
 constexpr Result<T> shifted(T a, unsigned count) {
   using S = std::make_signed_t<T>;
@@ -142,16 +149,16 @@ constexpr Result<T> shifted(T a, unsigned count) {
   if constexpr (K == ShiftKind::Left) {
     T result = count < kWidth ? static_cast<T>(a << count) : T{0};
     bool carry = count <= kWidth && ((a >> (kWidth - count)) & 1);
-    return {result, carry_overflow(carry, carry != msb(result))};
+    return {result, carry_overflow(carry, carry != msb(result)) | kShiftAuxiliary};
   } else if constexpr (K == ShiftKind::Right) {
     T result = count < kWidth ? static_cast<T>(a >> count) : T{0};
     bool carry = count <= kWidth && ((a >> (count - 1)) & 1);
-    return {result, carry_overflow(carry, msb(static_cast<T>(result ^ (result << 1))))};
+    return {result, carry_overflow(carry, top_bits_differ(result)) | kShiftAuxiliary};
   } else {
     unsigned limited = count < kWidth ? count : kWidth - 1;
     T result = static_cast<T>(static_cast<S>(a) >> limited);
     bool carry = count < kWidth ? (static_cast<S>(a) >> (count - 1)) & 1 : msb(a);
-    return {result, carry_overflow(carry, false)};
+    return {result, carry_overflow(carry, false) | kShiftAuxiliary};
   }
 }
 
@@ -201,7 +208,7 @@ struct Rotate : SetsFlags<FlagFamily::Explicit> {
     unsigned count = kLeft ? masked % kWidth : (kWidth - masked % kWidth) % kWidth;
     T result = static_cast<T>((a << count) | (a >> ((kWidth - count) % kWidth)));
     bool carry = kLeft ? (result & 1) != 0 : msb(result);
-    bool overflow = kLeft ? carry != msb(result) : msb(static_cast<T>(result ^ (result << 1)));
+    bool overflow = kLeft ? carry != msb(result) : top_bits_differ(result);
     return {result, with_carry_overflow(flags, carry, overflow)};
   }
 };
@@ -214,21 +221,21 @@ struct RotateThroughCarry : SetsFlags<FlagFamily::Explicit> {
   template <class T>
   static constexpr Result<T> eval(T a, T b, u64 flags) {
     constexpr unsigned kWidth = kBits<T>;
-    unsigned count = masked_count<T>(b) % (kWidth + 1);
-    if (count == 0) return {a, flags};
+    unsigned masked = masked_count<T>(b), count = masked % (kWidth + 1);
+    if (masked == 0) return {a, flags};
     unsigned left = kLeft ? count : kWidth + 1 - count;
     u128 value = a | (static_cast<u128>(flags & Flag::kCf) << kWidth);
     u128 rotated = (value << left) | (value >> (kWidth + 1 - left));
     T result = static_cast<T>(rotated);
     bool carry = (rotated >> kWidth) & 1;
-    bool overflow = kLeft ? carry != msb(result) : msb(static_cast<T>(result ^ (result << 1)));
+    bool overflow = kLeft ? carry != msb(result) : top_bits_differ(result);
     return {result, with_carry_overflow(flags, carry, overflow)};
   }
 };
 using RotateCarryLeft = RotateThroughCarry<true>;
 using RotateCarryRight = RotateThroughCarry<false>;
 
-/// SHLD, SHRD. 16-bit operands with counts above 16 shift in the destination again, as AMD does.
+/// SHLD, SHRD. 16-bit operands with counts above 16 shift zeros into the pair, as AMD does.
 template <bool kLeft>
 struct DoubleShift : SetsFlags<FlagFamily::Bits> {
   template <class T>
@@ -236,18 +243,15 @@ struct DoubleShift : SetsFlags<FlagFamily::Bits> {
     constexpr unsigned kWidth = kBits<T>;
     unsigned count = masked_count<T>(c);
     if (count == 0) return {a, 0};
-    if (count > kWidth) {
-      count -= kWidth;
-      T first = a;
-      a = b;
-      b = first;
-    }
-    T in = count == kWidth ? b
-           : kLeft         ? static_cast<T>((a << count) | (b >> (kWidth - count)))
-                           : static_cast<T>((a >> count) | (b << (kWidth - count)));
-    bool carry = kLeft ? (a >> (kWidth - count)) & 1 : (a >> (count - 1)) & 1;
-    bool overflow = kLeft ? carry != msb(in) : msb(static_cast<T>(in ^ (in << 1)));
-    return {in, carry_overflow(carry, overflow)};
+    u128 pair = kLeft ? (u128{a} << kWidth) | b : (u128{b} << kWidth) | a;
+    T result = static_cast<T>(kLeft ? (pair << count) >> kWidth : pair >> count);
+    bool within = count <= kWidth;
+    bool carry = within && (kLeft ? (a >> (kWidth - count)) & 1 : (a >> (count - 1)) & 1);
+    bool overflow = !kLeft            ? top_bits_differ(result)
+                    : count < kWidth  ? carry != msb(result)
+                    : count == kWidth ? carry
+                                      : false;
+    return {result, carry_overflow(carry, overflow) | kShiftAuxiliary};
   }
 };
 using DoubleShiftLeft = DoubleShift<true>;
@@ -308,25 +312,27 @@ constexpr T leading_zeros(T a) {
   return a == 0 ? static_cast<T>(kBits<T>)
                 : static_cast<T>(__builtin_clzll(a) - (64 - static_cast<int>(kBits<T>)));
 }
+/// The destination keeps its value (`before`) where the source is 0, as on AMD.
 template <bool kForward>
 struct BitScan : SetsFlags<FlagFamily::Explicit> {
   template <class T>
-  static constexpr Result<T> eval(T a, T before, u64 flags) {
-    u64 rest = flags & ~u64{Flag::kZf};
-    if (a == 0) return {before, rest | Flag::kZf};
+  static constexpr Result<T> eval(T a, T before) {
+    if (a == 0) return {before, Flag::kZf | Flag::kPf};
     T found = kForward ? trailing_zeros(a) : static_cast<T>(kBits<T> - 1 - leading_zeros(a));
-    return {found, rest};
+    return {found, sign_zero_parity(found) & Flag::kPf};
   }
 };
 using BitScanForward = BitScan<true>;
 using BitScanReverse = BitScan<false>;
 
+/// b = the flags before: OF stays on AMD.
 template <bool kTrailing>
 struct CountZeros : SetsFlags<FlagFamily::Explicit> {
   template <class T>
-  static constexpr Result<T> eval(T a) {
+  static constexpr Result<T> eval(T a, T flags) {
     T count = kTrailing ? trailing_zeros(a) : leading_zeros(a);
-    return {count, u64{a == 0 ? Flag::kCf : 0} | (count == 0 ? Flag::kZf : 0)};
+    u64 kept = u64{flags} & Flag::kOf;
+    return {count, kept | (a == 0 ? Flag::kCf : 0) | (count == 0 ? Flag::kZf : 0)};
   }
 };
 using Lzcnt = CountZeros<false>;
@@ -342,38 +348,34 @@ struct Popcnt : SetsFlags<FlagFamily::Explicit> {
   }
 };
 
-template <class T>
-constexpr u64 sign_zero(T value) {
-  return sign_zero_parity(value) & ~u64{Flag::kPf};
-}
 struct Bextr : SetsFlags<FlagFamily::Explicit> {
   template <class T>
   static constexpr Result<T> eval(T a, T b) {
     unsigned start = b & 0xff, length = (static_cast<u64>(b) >> 8) & 0xff;
     T value = start < kBits<T> ? static_cast<T>(a >> start) : T{0};
     if (length < kBits<T>) value &= static_cast<T>((T{1} << length) - 1);
-    return {value, u64{value == 0 ? Flag::kZf : 0}};
+    return {value, (sign_zero_parity(value) & ~Flag::kSf) | Flag::kAf};
   }
 };
 struct Blsi : SetsFlags<FlagFamily::Explicit> {
   template <class T>
   static constexpr Result<T> eval(T a) {
     T value = static_cast<T>(a & -a);
-    return {value, sign_zero(value) | (a != 0 ? Flag::kCf : 0)};
+    return {value, sign_zero_parity(value) | (a != 0 ? Flag::kCf : 0)};
   }
 };
 struct Blsmsk : SetsFlags<FlagFamily::Explicit> {
   template <class T>
   static constexpr Result<T> eval(T a) {
     T value = static_cast<T>(a ^ (a - 1));
-    return {value, sign_zero(value) | (a == 0 ? Flag::kCf : 0)};
+    return {value, sign_zero_parity(value) | (a == 0 ? Flag::kCf : 0)};
   }
 };
 struct Blsr : SetsFlags<FlagFamily::Explicit> {
   template <class T>
   static constexpr Result<T> eval(T a) {
     T value = static_cast<T>(a & (a - 1));
-    return {value, sign_zero(value) | (a == 0 ? Flag::kCf : 0)};
+    return {value, sign_zero_parity(value) | (a == 0 ? Flag::kCf : 0)};
   }
 };
 struct Bzhi : SetsFlags<FlagFamily::Explicit> {
@@ -381,7 +383,7 @@ struct Bzhi : SetsFlags<FlagFamily::Explicit> {
   static constexpr Result<T> eval(T a, T b) {
     unsigned index = b & 0xff;
     T value = index < kBits<T> ? static_cast<T>(a & ((T{1} << index) - 1)) : a;
-    return {value, sign_zero(value) | (index >= kBits<T> ? Flag::kCf : 0)};
+    return {value, sign_zero_parity(value) | (index >= kBits<T> ? Flag::kCf : 0)};
   }
 };
 struct Pdep : NoFlags {

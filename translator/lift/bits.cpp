@@ -101,11 +101,14 @@ void lift_bit_test(Lifter& l, u32 op) {
 }
 
 void lift_bit_scan(Lifter& l, u32 op) {
-  Value source = l.read(1);
-  Slot before = l.flags();
   Slot d = gpr_slot(l.operand(0).reg);
-  l.ternary_into(d, static_cast<Op>(op), l.operand(0).width(), source, Value::in(d),
-                 Value::in(before), true);
+  l.binary_into(d, static_cast<Op>(op), l.operand(0).width(), l.read(1), Value::in(d), true);
+}
+
+void lift_count_zeros(Lifter& l, u32 op) {
+  Value source = l.read(1);
+  Slot d = gpr_slot(l.operand(0).reg);
+  l.binary_into(d, static_cast<Op>(op), l.operand(0).width(), source, Value::in(l.flags()), true);
 }
 
 void lift_count(Lifter& l, u32 op) {
@@ -113,7 +116,6 @@ void lift_count(Lifter& l, u32 op) {
   l.emit({.op = static_cast<Op>(op), .width = l.operand(0).width(), .sets_flags = true,
           .d = gpr_slot(l.operand(0).reg), .a = source});
 }
-
 
 void lift_bmi_binary(Lifter& l, u32 op) {
   Op operation = static_cast<Op>(op);

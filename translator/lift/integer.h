@@ -46,6 +46,7 @@ void lift_rotate(Lifter& l, u32 op);          ///< ROL, ROR, RCL, RCR
 void lift_double_shift(Lifter& l, u32 op);    ///< SHLD, SHRD
 void lift_bit_test(Lifter& l, u32 op);        ///< BT (Op::Move), BTS, BTR, BTC
 void lift_bit_scan(Lifter& l, u32 op);
+void lift_count_zeros(Lifter& l, u32 op);     ///< LZCNT, TZCNT
 void lift_count(Lifter& l, u32 op);           ///< op0 = op(op1), flags
 void lift_bmi_binary(Lifter& l, u32 op);      ///< op0 = op(op1, op2), flags where it has any
 

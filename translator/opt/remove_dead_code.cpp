@@ -20,7 +20,7 @@ SlotSet slot_bit(Slot slot) {
 bool third_is_only_flags(Op op) {
   switch (op) {
     case Op::ShlCount: case Op::ShrCount: case Op::SarCount: case Op::RotateLeft:
-    case Op::RotateRight: case Op::BitScanForward: case Op::BitScanReverse:
+    case Op::RotateRight:
       return true;
     default:
       return false;
@@ -29,7 +29,7 @@ bool third_is_only_flags(Op op) {
 
 void drop_flag_inputs(MicroOp& op) {
   if (third_is_only_flags(op.op)) op.c = kZeroSlot;
-  if (op.op == Op::Inc || op.op == Op::Dec) {
+  if (op.op == Op::Inc || op.op == Op::Dec || op.op == Op::Lzcnt || op.op == Op::Tzcnt) {
     op.b = kNoSlot;
     op.b_is_immediate = true;
   }
