@@ -141,7 +141,8 @@ def check_devices(tree):
 def check_engines(tree):
     """An engine knows micro-ops and named operations, never a guest mnemonic."""
     return [f"{name}: names {what}" for name in tree.sources(*ENGINE_FOLDERS)
-            for what in re.findall(r"\bMnemonic::\w+|\bZYDIS_MNEMONIC_\w+|[.>]mnemonic\b", tree.code(name))]
+            for what in re.findall(r"\bMnemonic::\w+|\bZYDIS_MNEMONIC_\w+|[.>]mnemonic\b",
+                                   tree.code(name))]
 
 
 def check_headers(tree):

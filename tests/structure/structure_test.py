@@ -6,7 +6,8 @@ import unittest
 
 import structure
 
-DESIGN = "## 1. Layout\n`common <- cpu <- machine <- cli`, `common <- devices <- machine`\n## 2. Rest\n"
+DESIGN = ("## 1. Layout\n`common <- cpu <- machine <- cli`, `common <- devices <- machine`\n"
+          "## 2. Rest\n")
 CMAKE = ("penumbra_library(common fmt::fmt)\npenumbra_library(cpu common)\n"
          "penumbra_library(devices common)\npenumbra_library(machine cpu devices)\n")
 HEADER = "// A header.\n#pragma once\n"
@@ -17,7 +18,8 @@ SOUND = {"docs/design.md": DESIGN, "CMakeLists.txt": CMAKE, "common/types.h": HE
 
 FAULTS = {
     "arrows": {"devices/uart.cpp": '#include "cpu/state.h"\n'},
-    "cycles": {"cpu/a.h": HEADER + '#include "cpu/b.h"\n', "cpu/b.h": HEADER + '#include "cpu/a.h"\n'},
+    "cycles": {"cpu/a.h": HEADER + '#include "cpu/b.h"\n',
+               "cpu/b.h": HEADER + '#include "cpu/a.h"\n'},
     "devices": {"cpu/timer.cpp": "Pit8254* pit;\n"},
     "engines": {"jit/run.cpp": "case Mnemonic::Add: break;\n"},
     "headers": {"cpu/bare.h": "\n#pragma once\n"},
