@@ -8,7 +8,7 @@ set -euo pipefail
 "$top/scripts/fetch_kernel.sh" cloud-amd64 || say "no cloud-amd64 kernel: its boot tests will be skipped"
 "$top/scripts/fetch_kernel.sh" amd64 || say "no amd64 kernel: its boot tests will be skipped"
 "$top/tests/guest/build_guests.sh" selftest
-"$top/scripts/build.sh" Sanitize
+"$top/scripts/build.sh" Sanitize unit_tests
 
 results=()
 run_tests() {  # FOLDER [CTEST ARGUMENTS...]
@@ -22,6 +22,6 @@ run_tests() {  # FOLDER [CTEST ARGUMENTS...]
 }
 
 run_tests "$build"
-run_tests "$top/build-sanitize"
+run_tests "$top/build-sanitize" -L unit
 "$top/scripts/ledger.py" || true
 "$top/scripts/count_tests.py" "${results[@]}"
