@@ -1,4 +1,7 @@
-// The templates of every vector micro-op: what vector_ops.def names. For engines.
+// The templates of every vector micro-op: what vector_ops.def names, for engines to instantiate.
+//
+// The floating-point ones need the environment of fp_environment.h around them; a guest that
+// unmasks an exception gets the checked form of vector_checked.h.
 #pragma once
 
 #include "cpu/semantics/vector_float.h"

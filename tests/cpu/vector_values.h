@@ -1,4 +1,7 @@
 // Operands for tests of vector micro-ops: random bits mixed with the edges of each lane type.
+//
+// Integer lanes favour zero, all ones and the signed limits; floating-point lanes favour denormals,
+// infinities, both kinds of NaN, the edges of the exponent and short fractions.
 #pragma once
 
 #include <random>
