@@ -59,16 +59,22 @@ void Console::read_input() {
 
 void Console::act(const Key& key) {
   switch (key.action) {
-    case Key::Action::None: return;
+    case Key::Action::None:
+      return;
     case Key::Action::Send:
       // Typed ahead further than any guest reads: dropped, as a full UART would.
       if (vm_.input_gate().serial_waiting() < 2 * kEnoughWaiting) {
         vm_.offer_serial(serial_port_, key.byte);
       }
       return;
-    case Key::Action::Quit: return hooks_.quit();
-    case Key::Action::Help: fmt::print(stderr, "\r\n{}", KeyDecoder::kHelp); return;
-    case Key::Action::Status: fmt::print(stderr, "\r\n{}\r\n", hooks_.status()); return;
+    case Key::Action::Quit:
+      return hooks_.quit();
+    case Key::Action::Help:
+      fmt::print(stderr, "\r\n{}", KeyDecoder::kHelp);
+      return;
+    case Key::Action::Status:
+      fmt::print(stderr, "\r\n{}\r\n", hooks_.status());
+      return;
   }
 }
 

@@ -24,11 +24,22 @@ class KeyDecoder {
     }
     escaped_ = false;
     switch (byte) {
-      case 'x': case 'X': return {Key::Action::Quit};
-      case 'h': case 'H': case '?': return {Key::Action::Help};
-      case 'c': case 'C': return {Key::Action::Status};
-      case 'a': case 'A': case kEscape: return {Key::Action::Send, kEscape};
-      default: return {};
+      case 'x':
+      case 'X':
+        return {Key::Action::Quit};
+      case 'h':
+      case 'H':
+      case '?':
+        return {Key::Action::Help};
+      case 'c':
+      case 'C':
+        return {Key::Action::Status};
+      case 'a':
+      case 'A':
+      case kEscape:
+        return {Key::Action::Send, kEscape};
+      default:
+        return {};
     }
   }
 

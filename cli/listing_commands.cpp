@@ -27,14 +27,14 @@ constexpr Option kDumpOptions[] = {
     {"Code", "what", "guest,ir", "what to show: guest code, micro-ops, or both (guest,ir)"},
     {"Code", "cpu", "MODEL[,-FEATURE]", "CPU model that runs it"},
 };
-constexpr Command kDisasm = {
-    "disasm", "FILE|HEX...", "Lists guest code: address, bytes, assembly text.", kDisasmOptions,
-    "  penumbra disasm 48 89 e5 c3\n"
-    "  penumbra disasm --mode 16 --base 7c00 boot.bin"};
-constexpr Command kDump = {
-    "dump", "HEX...", "Shows what the translator makes of code.", kDumpOptions,
-    "  penumbra dump 48 01 d8 75 fb\n"
-    "  penumbra dump --what ir --mode 32 40 c3"};
+constexpr Command kDisasm = {"disasm", "FILE|HEX...",
+                             "Lists guest code: address, bytes, assembly text.", kDisasmOptions,
+                             "  penumbra disasm 48 89 e5 c3\n"
+                             "  penumbra disasm --mode 16 --base 7c00 boot.bin"};
+constexpr Command kDump = {"dump", "HEX...", "Shows what the translator makes of code.",
+                           kDumpOptions,
+                           "  penumbra dump 48 01 d8 75 fb\n"
+                           "  penumbra dump --what ir --mode 32 40 c3"};
 
 struct ModeName {
   const char* name;
@@ -115,8 +115,7 @@ std::expected<std::vector<u8>, std::string> parse_hex(const std::string& digits)
     const char* last = first + std::min<size_t>(2, digits.size() - i);
     auto [end, error] = std::from_chars(first, last, byte, 16);
     if (error != std::errc() || end != first + 2) {
-      return std::unexpected(
-          fmt::format("'{}' is neither a file nor pairs of hex digits", digits));
+      return std::unexpected(fmt::format("'{}' is neither a file nor pairs of hex digits", digits));
     }
     bytes.push_back(byte);
   }
@@ -159,7 +158,8 @@ int dump(const Arguments& arguments) {
   if (!size) return refuse(size.error());
   std::string what = arguments.value("what").value_or("guest,ir");
   bool guest = what == "guest" || what == "guest,ir", ir = what == "ir" || what == "guest,ir";
-  if (!guest && !ir) return refuse(fmt::format("--what: '{}' is none of guest, ir, guest,ir", what));
+  if (!guest && !ir)
+    return refuse(fmt::format("--what: '{}' is none of guest, ir, guest,ir", what));
   auto model = cpu::CpuModel::parse(arguments.value("cpu").value_or("default"));
   if (!model) return refuse(model.error());
   auto code = parse_code(arguments.positional());

@@ -17,9 +17,8 @@ struct Entry {
   const Command& (*command)();
   int (*start)(const Arguments&);
 };
-constexpr Entry kCommands[] = {{run_command, run_machine},
-                               {disasm_command, disassemble},
-                               {dump_command, dump}};
+constexpr Entry kCommands[] = {
+    {run_command, run_machine}, {disasm_command, disassemble}, {dump_command, dump}};
 
 std::string overview() {
   std::string text = "usage: penumbra COMMAND [OPTION...]\n\nCommands:\n";
@@ -59,8 +58,8 @@ int main(const std::vector<std::string>& words) {
   for (const Entry& entry : kCommands) {
     if (words[0] == entry.command().name) return start(entry, {words.begin() + 1, words.end()});
   }
-  return refuse(fmt::format("unknown command '{}'{}", words[0],
-                            did_you_mean(words[0], command_names())));
+  return refuse(
+      fmt::format("unknown command '{}'{}", words[0], did_you_mean(words[0], command_names())));
 }
 
 }  // namespace

@@ -78,8 +78,8 @@ std::expected<Arguments, std::string> collect(const Command& command,
   for (const po::option& option : parsed) {
     if (option.string_key == kPositional) {
       if (command.positional == nullptr) {
-        return std::unexpected(fmt::format("unexpected argument '{}'; every value belongs to an option",
-                                           option.value.front()));
+        return std::unexpected(fmt::format(
+            "unexpected argument '{}'; every value belongs to an option", option.value.front()));
       }
       for (const std::string& word : option.value) arguments.add_positional(word);
       continue;
@@ -162,10 +162,10 @@ std::expected<Arguments, std::string> parse_arguments(const Command& command,
 }
 
 std::string help_text(const Command& command) {
-  std::string text = fmt::format("usage: penumbra {} [OPTION...]{}{}\n\n{}\n", command.name,
-                                 command.positional != nullptr ? " " : "",
-                                 command.positional != nullptr ? command.positional : "",
-                                 command.summary);
+  std::string text =
+      fmt::format("usage: penumbra {} [OPTION...]{}{}\n\n{}\n", command.name,
+                  command.positional != nullptr ? " " : "",
+                  command.positional != nullptr ? command.positional : "", command.summary);
   std::string_view group;
   for (const Option& option : command.options) {
     if (group != option.group) {

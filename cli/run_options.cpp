@@ -151,7 +151,8 @@ std::expected<void, std::string> parse_numbers(const Arguments& arguments, RunOp
   }
   if (auto text = arguments.value("cpus"); text && *text != "1") {
     auto count = parse_count(*text);
-    if (!count || *count == 0) return bad("cpus", fmt::format("'{}' is not a number of CPUs", *text));
+    if (!count || *count == 0)
+      return bad("cpus", fmt::format("'{}' is not a number of CPUs", *text));
     return bad("cpus", fmt::format("{} CPUs are not supported; only 1 is so far", *text));
   }
   if (auto text = arguments.value("max-instructions")) {
@@ -182,8 +183,11 @@ std::expected<u64, std::string> parse_count(const std::string& text) {
   u64 number = 0, count = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::string_view suffix(end, text.data() + text.size());
-  u64 unit = suffix.empty() ? 1 : suffix == "k" ? 1'000 : suffix == "M" ? 1'000'000
-           : suffix == "G"  ? 1'000'000'000 : 0;
+  u64 unit = suffix.empty()  ? 1
+             : suffix == "k" ? 1'000
+             : suffix == "M" ? 1'000'000
+             : suffix == "G" ? 1'000'000'000
+                             : 0;
   if (error != std::errc() || unit == 0 || __builtin_mul_overflow(number, unit, &count)) {
     return std::unexpected(fmt::format("'{}' is not a number; write 2000000 or 2M", text));
   }

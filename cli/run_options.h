@@ -13,8 +13,8 @@ struct SerialOption {
 
 struct SaveOption {
   std::string path;
-  std::string serial_text;                 ///< when this has been printed ...
-  std::optional<u64> instructions;         ///< ... or when so many have retired
+  std::string serial_text;          ///< when this has been printed ...
+  std::optional<u64> instructions;  ///< ... or when so many have retired
   bool exit_after = false;
 };
 

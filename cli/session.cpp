@@ -51,8 +51,10 @@ Session::Prepared Session::open_outputs() {
     for (u8 port = 0; port < machine::BoardConfig::kSerialPorts; ++port) {
       bool present = saved_config_->serial_ports & (1u << port);
       auto kind = present && stdio_free ? SerialOption::Kind::Stdio : SerialOption::Kind::None;
-      if (present && !stdio_free) return about(*options_.restore, "has several serial ports; "
-                                               "name where each goes with --serial");
+      if (present && !stdio_free)
+        return about(*options_.restore,
+                     "has several serial ports; "
+                     "name where each goes with --serial");
       if (present) stdio_free = false;
       options_.serial.push_back({kind, {}});
     }
@@ -220,8 +222,7 @@ bool Session::save() {
 }
 
 std::string Session::status_line() const {
-  double seconds =
-      static_cast<double>(machine::host_monotonic_ns() - started_ns_) / 1e9;
+  double seconds = static_cast<double>(machine::host_monotonic_ns() - started_ns_) / 1e9;
   auto instructions = static_cast<double>(vm_->retired_here());
   return fmt::format("penumbra: {:.0f} million instructions, {:.1f} MIPS, guest time {:.1f} s",
                      instructions / 1e6, seconds > 0 ? instructions / seconds / 1e6 : 0,
@@ -249,8 +250,10 @@ int Session::status_of(const machine::RunResult& result) {
   if (save_failed_ || output_lost_) return Status::kBadInput;
   switch (result.kind) {
     case Kind::PoweredOff:
-    case Kind::Reset: return Status::kSuccess;
-    case Kind::DebugExit: return static_cast<int>(result.status & 0xff);
+    case Kind::Reset:
+      return Status::kSuccess;
+    case Kind::DebugExit:
+      return static_cast<int>(result.status & 0xff);
     case Kind::TripleFault:
       log_line(fmt::format("the guest's CPU shut down: {}", result.detail));
       return Status::kTripleFault;

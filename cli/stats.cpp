@@ -78,13 +78,20 @@ std::expected<void, std::string> StatsFile::write(machine::Vm& vm, const std::st
 std::string end_name(machine::RunResult::Kind kind) {
   using Kind = machine::RunResult::Kind;
   switch (kind) {
-    case Kind::PoweredOff: return "powered-off";
-    case Kind::Reset: return "reset";
-    case Kind::TripleFault: return "triple-fault";
-    case Kind::DebugExit: return "debug-exit";
-    case Kind::MaxInstructions: return "max-instructions";
-    case Kind::Stopped: return "stopped";
-    case Kind::Halted: return "halted";
+    case Kind::PoweredOff:
+      return "powered-off";
+    case Kind::Reset:
+      return "reset";
+    case Kind::TripleFault:
+      return "triple-fault";
+    case Kind::DebugExit:
+      return "debug-exit";
+    case Kind::MaxInstructions:
+      return "max-instructions";
+    case Kind::Stopped:
+      return "stopped";
+    case Kind::Halted:
+      return "halted";
   }
   return "unknown";
 }

@@ -15,9 +15,9 @@ namespace {
 
 constexpr size_t kBufferBytes = 1 << 20;
 constexpr size_t kChangesColumn = 72;
-constexpr const char* kNames[TracedRegisters::kCount] = {
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8",
-    "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "flags"};
+constexpr const char* kNames[TracedRegisters::kCount] = {"rax", "rcx", "rdx", "rbx", "rsp",  "rbp",
+                                                         "rsi", "rdi", "r8",  "r9",  "r10",  "r11",
+                                                         "r12", "r13", "r14", "r15", "flags"};
 
 /// The instruction's own bytes; all of them where they do not decode.
 std::span<const u8> instruction_bytes(const ExecStep& step) {

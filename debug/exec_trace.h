@@ -2,8 +2,8 @@
 //
 //   ffffffff81000000  48 89 e5              mov rbp, rsp        rbp=ffffc90000003f58
 //
-// A step tells the state before an instruction, so its line is written when the next step shows what
-// became of the registers. Buffered; the last lines are written by destruction. The first
+// A step tells the state before an instruction, so its line is written when the next step shows
+// what became of the registers. Buffered; the last lines are written by destruction. The first
 // step's line shows no changes of earlier instructions.
 #pragma once
 
@@ -26,7 +26,7 @@ struct TracedRegisters {
 };
 
 struct ExecStep {
-  u64 rip = 0;             ///< linear address of the instruction
+  u64 rip = 0;  ///< linear address of the instruction
   CodeMode mode;
   std::span<const u8> code;  ///< at most 15 bytes; empty where nothing can be fetched
   TracedRegisters registers;

@@ -25,18 +25,18 @@ class BareHost final : public machine::VcpuHost {
 };
 
 constexpr u8 kGuest[] = {
-    0xbe, 0x19, 0x70,        // 7000: mov si, 7019h
-    0xac,                    // 7003: lodsb
-    0x84, 0xc0,              // 7004: test al, al
-    0x74, 0x04,              // 7006: jz 700Ch
-    0xe6, 0xe9,              // 7008: out E9h, al
-    0xeb, 0xf7,              // 700A: jmp 7003h
-    0xb8, 0x00, 0xd0,        // 700C: mov ax, D000h
-    0x8e, 0xd8,              // 700F: mov ds, ax
-    0xa1, 0x00, 0x00,        // 7011: mov ax, [0000h]   (D0000h: not memory)
-    0xba, 0x2a, 0x00,        // 7014: mov dx, 42
-    0xed,                    // 7017: in ax, dx          (replaces ax)
-    0xf4,                    // 7018: hlt
+    0xbe, 0x19, 0x70,  // 7000: mov si, 7019h
+    0xac,              // 7003: lodsb
+    0x84, 0xc0,        // 7004: test al, al
+    0x74, 0x04,        // 7006: jz 700Ch
+    0xe6, 0xe9,        // 7008: out E9h, al
+    0xeb, 0xf7,        // 700A: jmp 7003h
+    0xb8, 0x00, 0xd0,  // 700C: mov ax, D000h
+    0x8e, 0xd8,        // 700F: mov ds, ax
+    0xa1, 0x00, 0x00,  // 7011: mov ax, [0000h]   (D0000h: not memory)
+    0xba, 0x2a, 0x00,  // 7014: mov dx, 42
+    0xed,              // 7017: in ax, dx          (replaces ax)
+    0xf4,              // 7018: hlt
     'H',  'i',  '!',  '\n', 0,
 };
 constexpr u64 kLoadAddress = 0x7000, kRegister = 0xD0000;

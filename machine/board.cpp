@@ -101,8 +101,8 @@ void Board::map_serial_ports(const BoardConfig& config, devices::Clock& clock) {
   for (u8 i = 0; i < BoardConfig::kSerialPorts; ++i) {
     if (config.serial[i] == nullptr) continue;
     SerialPlace place = kSerialPlaces[i];
-    serial_[i] = std::make_unique<devices::Uart16550>(isa_.driver(place.irq), clock,
-                                                      *config.serial[i]);
+    serial_[i] =
+        std::make_unique<devices::Uart16550>(isa_.driver(place.irq), clock, *config.serial[i]);
     claim(ports_, place.port, 8, *serial_[i], AccessSizes::Byte);
   }
 }
@@ -168,9 +168,14 @@ void Board::reset() {
 std::vector<StateSection> Board::sections() {
   static constexpr const char* kSerialNames[] = {"com1", "com2", "com3", "com4"};
   std::vector<StateSection> sections = {
-      section("pic", pic_),   section("pit", pit_),           section("rtc", rtc_),
-      section("i8042", keyboard_), section("port92", port92_), section("pci", pci_),
-      section("acpi", acpi_), section("ioapic", io_apic_),
+      section("pic", pic_),
+      section("pit", pit_),
+      section("rtc", rtc_),
+      section("i8042", keyboard_),
+      section("port92", port92_),
+      section("pci", pci_),
+      section("acpi", acpi_),
+      section("ioapic", io_apic_),
       {"lapic", 1,
        [this](Archive& archive) {
          archive(local_apic_);

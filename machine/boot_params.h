@@ -9,13 +9,13 @@ namespace penumbra::machine {
 /// Offsets in a bzImage, which are also those of the setup header inside boot_params.
 struct SetupHeader {
   static constexpr u32 kStart = 0x1f1;
-  static constexpr u32 kSetupSects = 0x1f1, kSysSize = 0x1f4, kVidMode = 0x1fa, kBootFlag = 0x1fe, kJump = 0x200,
-                       kHeader = 0x202, kVersion = 0x206, kTypeOfLoader = 0x210,
+  static constexpr u32 kSetupSects = 0x1f1, kSysSize = 0x1f4, kVidMode = 0x1fa, kBootFlag = 0x1fe,
+                       kJump = 0x200, kHeader = 0x202, kVersion = 0x206, kTypeOfLoader = 0x210,
                        kLoadFlags = 0x211, kCode32Start = 0x214, kRamdiskImage = 0x218,
                        kRamdiskSize = 0x21c, kHeapEndPtr = 0x224, kCmdLinePtr = 0x228,
-                       kInitrdAddrMax = 0x22c, kKernelAlignment = 0x230,
-                       kRelocatableKernel = 0x234, kMinAlignment = 0x235, kXloadFlags = 0x236,
-                       kCmdlineSize = 0x238, kPrefAddress = 0x258, kInitSize = 0x260;
+                       kInitrdAddrMax = 0x22c, kKernelAlignment = 0x230, kRelocatableKernel = 0x234,
+                       kMinAlignment = 0x235, kXloadFlags = 0x236, kCmdlineSize = 0x238,
+                       kPrefAddress = 0x258, kInitSize = 0x260;
   static constexpr u32 kEnd = 0x290;  ///< of the room for it in boot_params
 
   static constexpr u16 kBootFlagValue = 0xAA55;

@@ -97,7 +97,8 @@ std::optional<u32> pvh_entry(std::span<const u8> notes) {
 
 std::optional<u32> pvh_entry(const Elf& elf) {
   for (const ProgramHeader& header : elf.program_headers()) {
-    if (header.type != ProgramHeader::kNote || !elf.holds(header.offset, header.file_size)) continue;
+    if (header.type != ProgramHeader::kNote || !elf.holds(header.offset, header.file_size))
+      continue;
     if (auto entry = pvh_entry(elf.bytes(header.offset, header.file_size))) return entry;
   }
   return std::nullopt;

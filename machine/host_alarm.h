@@ -31,10 +31,10 @@ class HostAlarm {
   std::function<void()> ring_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  u64 at_ = ~0ull;         ///< guarded by mutex_
-  u64 sleeping_until_ = 0; ///< guarded by mutex_; what the thread waits for at most
-  bool stop_ = false;      ///< guarded by mutex_
-  std::thread thread_;     ///< last: starts when everything else is there
+  u64 at_ = ~0ull;          ///< guarded by mutex_
+  u64 sleeping_until_ = 0;  ///< guarded by mutex_; what the thread waits for at most
+  bool stop_ = false;       ///< guarded by mutex_
+  std::thread thread_;      ///< last: starts when everything else is there
 };
 
 }  // namespace penumbra::machine

@@ -1,9 +1,12 @@
 // The one place where the outside world enters the machine.
 //
-// Host time, serial characters and entropy all pass here, each stamped with the number of retired
+// Host time, serial characters and entropy all pass here, each stamped with the machine's position:
+// its virtual time in Deterministic mode, which orders everything, else the number of retired
 // instructions. A log may be attached that sees every input as it is delivered; a replay may be
-// attached that answers in place of the world. With neither, inputs pass straight through. What
-// passes the gate is all that two runs of the same machine can differ by.
+// attached that answers in place of the world. With neither, inputs pass straight through.
+// What passes the gate is all that two runs of the same machine can differ by. Replaying a
+// Deterministic machine is exact; in Host mode the log is complete, but the run loop does not take
+// its time samples at the recorded positions.
 #pragma once
 
 #include <deque>
@@ -21,7 +24,7 @@ enum class InputKind : u8 { Time, Entropy, Serial };
 struct Input {
   InputKind kind = InputKind::Time;
   u8 channel = 0;  ///< which serial port
-  u64 at = 0;      ///< instructions retired when it was delivered
+  u64 at = 0;      ///< position at which it was delivered
   u64 value = 0;
 
   friend bool operator==(const Input&, const Input&) = default;
@@ -51,9 +54,7 @@ class InputReplay {
 class InputRecording final : public InputLog, public InputReplay {
  public:
   void record(const Input& input) override { inputs_.push_back(input); }
-  const Input* peek() const override {
-    return next_ < inputs_.size() ? &inputs_[next_] : nullptr;
-  }
+  const Input* peek() const override { return next_ < inputs_.size() ? &inputs_[next_] : nullptr; }
   void take() override { ++next_; }
   void rewind() { next_ = 0; }
   size_t size() const { return inputs_.size(); }
@@ -70,7 +71,7 @@ class InputRecording final : public InputLog, public InputReplay {
 
 class InputGate {
  public:
-  /// `position` tells the number of retired instructions, exactly.
+  /// `position` tells where the machine is, exactly; it never goes back.
   explicit InputGate(std::function<u64()> position) : position_(std::move(position)) {}
 
   /// Either may be nullptr; both outlive the gate.
@@ -89,7 +90,7 @@ class InputGate {
   u8 take_serial();
   /// Characters that wait for the guest to read; a source may hold back while there are many.
   size_t serial_waiting() const { return waiting_.size(); }
-  /// Replaying: the instruction count at which the next serial input is due; run no further.
+  /// Replaying: the position at which the next serial input is due; run no further.
   std::optional<u64> next_position() const;
 
   /// The replay asked for something else than the recording holds: the runs have parted.

@@ -24,8 +24,8 @@ class FanOut final : public devices::IrqLine {
   std::vector<devices::IrqLine*> to_;
 };
 
-/// A line that is high while any of its drivers is. Levels are the drivers' state: a driver sets its
-/// level again after it was restored.
+/// A line that is high while any of its drivers is. Levels are the drivers' state: a driver sets
+/// its level again after it was restored.
 class WiredOr {
  public:
   explicit WiredOr(devices::IrqLine& to) : to_(to) {}

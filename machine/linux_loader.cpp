@@ -27,7 +27,9 @@ bool has_setup_header(std::span<const u8> image) {
 
 std::string unknown_type(std::span<const u8> image) {
   if (starts_with(image, "\x1f\x8b")) return "is gzip data; give the unpacked kernel";
-  if (starts_with(image, std::string_view("\xfd" "7zXZ\0", 6))) {
+  if (starts_with(image, std::string_view("\xfd"
+                                          "7zXZ\0",
+                                          6))) {
     return "is xz data; give the unpacked kernel";
   }
   if (starts_with(image, "\x28\xb5\x2f\xfd")) return "is zstd data; give the unpacked kernel";
@@ -38,7 +40,10 @@ std::string unknown_type(std::span<const u8> image) {
 }  // namespace
 
 std::expected<LoadPlan, std::string> plan_linux_boot(const BootRequest& request) {
-  if (starts_with(request.kernel, "\x7f" "ELF")) return boot::plan_elf(request);
+  if (starts_with(request.kernel,
+                  "\x7f"
+                  "ELF"))
+    return boot::plan_elf(request);
   if (has_setup_header(request.kernel)) return boot::plan_bzimage(request);
   return std::unexpected(unknown_type(request.kernel));
 }
@@ -133,8 +138,7 @@ std::string BzImage::objection() const {
     return "is a zImage that loads low; only bzImages are supported";
   }
   // The stated size is rounded up to 16 bytes.
-  if (image_.size() <= setup_bytes() + 0x200 ||
-      payload().size() + 16 < stated_payload()) {
+  if (image_.size() <= setup_bytes() + 0x200 || payload().size() + 16 < stated_payload()) {
     return "is truncated: the file ends before the kernel does";
   }
   return {};
@@ -175,8 +179,8 @@ std::expected<LoadPlan, std::string> plan_bzimage(const BootRequest& request) {
   u64 memory_end = request.map.below_hole();
   auto address = image.load_address(memory_end);
   if (!address) return std::unexpected(too_small(image));
-  u64 longest = std::min<u64>(image.field<u32>(SetupHeader::kCmdlineSize),
-                              BootLayout::kCommandLineRoom - 1);
+  u64 longest =
+      std::min<u64>(image.field<u32>(SetupHeader::kCmdlineSize), BootLayout::kCommandLineRoom - 1);
   if (request.command_line.size() > longest) {
     return std::unexpected(fmt::format("takes a command line of at most {} bytes", longest));
   }

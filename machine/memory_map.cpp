@@ -32,10 +32,17 @@ namespace {
 
 u64 unit_of(char suffix) {
   switch (suffix) {
-    case 'K': case 'k': return 1ull << 10;
-    case 'M': case 'm': return 1ull << 20;
-    case 'G': case 'g': return 1ull << 30;
-    default: return 0;
+    case 'K':
+    case 'k':
+      return 1ull << 10;
+    case 'M':
+    case 'm':
+      return 1ull << 20;
+    case 'G':
+    case 'g':
+      return 1ull << 30;
+    default:
+      return 0;
   }
 }
 

@@ -28,9 +28,7 @@ u64 VirtualClock::elapsed() const {
   return ticks > base_ticks_ ? ticks - base_ticks_ : 0;
 }
 
-u64 VirtualClock::now_ns() const {
-  return mode_ == Mode::Host ? sampled_ : base_time_ + elapsed();
-}
+u64 VirtualClock::now_ns() const { return mode_ == Mode::Host ? sampled_ : base_time_ + elapsed(); }
 
 std::unique_ptr<devices::Timer> VirtualClock::make_timer(std::function<void()> expired) {
   auto id = static_cast<u32>(callbacks_.size());

@@ -1,10 +1,10 @@
 // The machine's one clock and its event queue.
 //
-// Two ways to tell the time. Deterministic: one retired instruction is one nanosecond, and idle time
-// is skipped, so a run is a pure function of its inputs. Host: the host's monotonic clock since
-// power-on, which never goes back and changes only when sample() is called; each sample is an input.
-// Timers that are due at the same time expire in the order in which they were made, so that a
-// restored machine expires them in the same order. Timers must not outlive their clock.
+// Two ways to tell the time. Deterministic: one retired instruction is one nanosecond, and idle
+// time is skipped, so a run is a pure function of its inputs. Host: the host's monotonic clock
+// since power-on, which never goes back and changes only when sample() is called; each sample is an
+// input. Timers that are due at the same time expire in the order in which they were made, so that
+// a restored machine expires them in the same order. Timers must not outlive their clock.
 #pragma once
 
 #include <deque>

@@ -55,13 +55,13 @@ Vm::Vm(const VmConfig& config, cpu::CpuModel model, std::unique_ptr<mmu::Address
       map_(config.memory),
       model_(model),
       space_(std::move(space)),
-      gate_([this] { return retired(); }),
+      gate_([this] { return position(); }),
       vcpu_(std::make_unique<Vcpu>(*space_, model_, static_cast<VcpuHost&>(*this))),
       entropy_state_(kEntropySeed),
       host_start_(host_monotonic_ns()) {
   bool host = config_.clock == VirtualClock::Mode::Host;
-  clock_ = std::make_unique<VirtualClock>(
-      config_.clock, [this, host] { return host ? host_ticks() : retired(); });
+  clock_ = std::make_unique<VirtualClock>(config_.clock,
+                                          [this, host] { return host ? host_ticks() : retired(); });
   BoardHooks hooks;
   hooks.on_reset = [this] { reset_wanted_ = true; };
   hooks.on_power_off = [this] { finish({RunResult::Kind::PoweredOff}); };
@@ -95,6 +95,12 @@ void Vm::reset_machine() {
   place(plan_, *space_);
   enter(plan_.entry, vcpu_->state());
   vcpu_->state_changed();
+}
+
+/// What the input gate stamps inputs with. Deterministic: the time, which also moves while the CPU
+/// is halted.
+u64 Vm::position() const {
+  return config_.clock == VirtualClock::Mode::Deterministic ? clock_->now_ns() : retired();
 }
 
 u64 Vm::retired() const { return retired_before_reset_ + vcpu_->retired(); }
@@ -164,8 +170,8 @@ void Vm::poll_host() {
 
 void Vm::deliver_serial() {
   while (auto channel = gate_.serial_channel()) {
-    devices::Uart16550* uart = *channel < BoardConfig::kSerialPorts ? board_->serial(*channel)
-                                                                    : nullptr;
+    devices::Uart16550* uart =
+        *channel < BoardConfig::kSerialPorts ? board_->serial(*channel) : nullptr;
     if (uart != nullptr && !uart->can_receive()) return;
     u8 byte = gate_.take_serial();
     if (uart != nullptr) uart->receive(byte);
@@ -182,9 +188,8 @@ u64 Vm::slice_budget(u64 left) {
     return std::min(left, instructions_until(end));
   }
   if (deadline) budget = std::min(budget, *deadline > now ? *deadline - now : 1);
-  if (auto position = gate_.next_position()) {
-    u64 retired_now = retired();
-    budget = std::min(budget, *position > retired_now ? *position - retired_now : 1);
+  if (auto input = gate_.next_position()) {
+    budget = std::min(budget, *input > now ? *input - now : 1);
   }
   return budget;
 }
@@ -206,12 +211,17 @@ void Vm::measure_speed(u64 instructions, u64 host_ns) {
 void Vm::serve(const Exit& exit) {
   switch (exit.reason) {
     case Exit::Reason::Port:
-    case Exit::Reason::Mmio: return serve_access(exit.access);
-    case Exit::Reason::Halt: return idle();
-    case Exit::Reason::Shutdown: return triple_fault(exit.detail);
+    case Exit::Reason::Mmio:
+      return serve_access(exit.access);
+    case Exit::Reason::Halt:
+      return idle();
+    case Exit::Reason::Shutdown:
+      return triple_fault(exit.detail);
     case Exit::Reason::Budget:
     case Exit::Reason::Debug:
-    case Exit::Reason::Interrupted: halted_since_.reset(); return;
+    case Exit::Reason::Interrupted:
+      halted_since_.reset();
+      return;
   }
 }
 

@@ -1,8 +1,8 @@
 // The machine: guest memory, one vCPU, the board, the clock, and the loop that runs them.
 //
 // The loop: process due events, deliver input, run a slice that ends at the next deadline, serve
-// the exit on the bus, and so on until something ends the run. In Deterministic mode everything is a
-// function of the configuration and of what passes the input gate. Single-threaded, except
+// the exit on the bus, and so on until something ends the run. In Deterministic mode everything is
+// a function of the configuration and of what passes the input gate. Single-threaded, except
 // request_stop().
 #pragma once
 
@@ -142,6 +142,7 @@ class Vm final : private VcpuHost, private devices::LocalApicHost {
   u64 tsc() override;
   u64 tsc_to_ns(u64 tsc) override;
 
+  u64 position() const;
   u64 host_ticks();
   void begin_slice();
   void run_slice(u64 budget);
@@ -179,12 +180,12 @@ class Vm final : private VcpuHost, private devices::LocalApicHost {
   bool reset_wanted_ = false;
   u64 retired_before_reset_ = 0, retired_at_start_ = 0;
   u64 resets_ = 0, halts_ = 0;
-  std::vector<u64> triple_faults_;  ///< instruction counts of the last ones
-  std::optional<u64> halted_since_; ///< with interrupts off, in virtual time
-  u64 entropy_state_;               ///< Deterministic: of the generator behind RDRAND
-  u64 host_start_ = 0;              ///< host_monotonic_ns() at power-on
-  u64 next_poll_ = 0;               ///< host_monotonic_ns() of the next look at the host
-  double instructions_per_ns_ = 0.1;///< Host: measured speed
+  std::vector<u64> triple_faults_;    ///< instruction counts of the last ones
+  std::optional<u64> halted_since_;   ///< with interrupts off, in virtual time
+  u64 entropy_state_;                 ///< Deterministic: of the generator behind RDRAND
+  u64 host_start_ = 0;                ///< host_monotonic_ns() at power-on
+  u64 next_poll_ = 0;                 ///< host_monotonic_ns() of the next look at the host
+  double instructions_per_ns_ = 0.1;  ///< Host: measured speed
 };
 
 }  // namespace penumbra::machine

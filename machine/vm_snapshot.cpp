@@ -88,12 +88,10 @@ std::expected<void, std::string> Vm::save(const std::string& path) {
   return container.write(path);
 }
 
-std::expected<Vm::SavedConfig, std::string> Vm::saved_config(
-    const snapshot::Container& container) {
+std::expected<Vm::SavedConfig, std::string> Vm::saved_config(const snapshot::Container& container) {
   SavedConfig config;
-  auto result = load({"config", kConfigVersion,
-                      [&](Archive& archive) { serialize(archive, config); }},
-                     container);
+  auto result = load(
+      {"config", kConfigVersion, [&](Archive& archive) { serialize(archive, config); }}, container);
   if (!result) return std::unexpected(result.error());
   if (config.clock > VirtualClock::Mode::Host) {
     return std::unexpected("its section 'config' makes no sense");
@@ -106,15 +104,14 @@ std::expected<void, std::string> Vm::restore(const snapshot::Container& containe
   if (!saved) return std::unexpected(saved.error());
   SavedConfig here = described();
   if (saved->memory != here.memory) {
-    return std::unexpected(
-        differs("MiB of memory:", saved->memory >> 20, here.memory >> 20));
+    return std::unexpected(differs("MiB of memory:", saved->memory >> 20, here.memory >> 20));
   }
   if (saved->cpu_description != here.cpu_description) {
     return std::unexpected(differs("the CPU", saved->cpu_description, here.cpu_description));
   }
   if (saved->serial_ports != here.serial_ports) {
-    return std::unexpected(differs("the serial ports (a mask)", saved->serial_ports,
-                                   here.serial_ports));
+    return std::unexpected(
+        differs("the serial ports (a mask)", saved->serial_ports, here.serial_ports));
   }
   if (saved->clock != here.clock) {
     return std::unexpected("the snapshot was taken with the other kind of --clock");

@@ -77,8 +77,7 @@ bool Unpacker::finished() {
   u8 none = 0;
   ZSTD_outBuffer out{&none, 0, 0};
   if (!stream_->frame_ended) {
-    stream_->frame_ended =
-        ZSTD_decompressStream(stream_->context.get(), &out, &stream_->in) == 0;
+    stream_->frame_ended = ZSTD_decompressStream(stream_->context.get(), &out, &stream_->in) == 0;
   }
   return stream_->left == 0 && stream_->frame_ended && stream_->in.pos == stream_->in.size;
 }

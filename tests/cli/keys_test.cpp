@@ -38,13 +38,17 @@ TEST_CASE("Ctrl-A escapes exactly one character") {
   CHECK(last_of("\x01").action == Key::Action::None);
   CHECK(last_of("\x01x").action == Key::Action::Quit);
   CHECK(last_of("\x01h").action == Key::Action::Help);
-  CHECK(last_of("\x01" "c").action == Key::Action::Status);
-  CHECK(sent_by("\x01h\x01" "cx") == "x");
+  CHECK(last_of("\x01"
+                "c")
+            .action == Key::Action::Status);
+  CHECK(sent_by("\x01h\x01"
+                "cx") == "x");
   CHECK(sent_by("a\x01zb") == "ab");
 }
 
 TEST_CASE("Ctrl-A a and Ctrl-A Ctrl-A send one Ctrl-A") {
-  CHECK(sent_by("\x01" "a") == "\x01");
+  CHECK(sent_by("\x01"
+                "a") == "\x01");
   CHECK(sent_by("\x01\x01x") == "\x01x");
 }
 

@@ -48,7 +48,10 @@ struct Segment64 {
 /// An ELF executable whose one segment holds the code at 1 MiB, and a PVH note if wanted.
 std::vector<u8> elf(bool is_64, bool pvh) {
   std::vector<u8> image(0x2000);
-  std::memcpy(image.data(), "\x7f" "ELF", 4);
+  std::memcpy(image.data(),
+              "\x7f"
+              "ELF",
+              4);
   image[4] = is_64 ? 2 : 1;
   image[5] = image[6] = 1;
   put<u16>(image, 16, 2);
@@ -154,8 +157,8 @@ TEST_CASE("the identity map covers 4 GiB and the descriptors are flat") {
   for (u64 address : {0ull, 0x7000ull, 0x1000000ull, 0xc0000000ull, 0xffffffffull}) {
     u64 pml4 = at<u64>(tables, 0);
     u64 pdpte = at<u64>(tables, static_cast<u32>(page_of(pml4) - base + (address >> 30) * 8));
-    u64 pde = at<u64>(tables,
-                      static_cast<u32>(page_of(pdpte) - base + ((address >> 21) & 511) * 8));
+    u64 pde =
+        at<u64>(tables, static_cast<u32>(page_of(pdpte) - base + ((address >> 21) & 511) * 8));
     CHECK((pml4 & pdpte & pde & 3) == 3);
     CHECK((pde & 0x80) != 0);
     CHECK((pde & ~0x1fffffull) == (address & ~0x1fffffull));
