@@ -4,6 +4,8 @@
 // (a second slot, A20 wrapping) meets the facts that were established through another.
 // Invariant: a page that is not plain() is absent for writing in every fast view, so each store to
 // it comes to store() or note_store().
+// Not thread-safe: when several vCPU threads run, what changes slots, flags or page tables in use
+// needs the others at safe points (design 2.9).
 #pragma once
 
 #include <vector>

@@ -20,6 +20,7 @@ struct Pieces {
   u8 count = 0;
 
   Pieces(u64 linear, u32 size) {
+    PENUMBRA_ASSERT(size <= kPageSize);
     u64 left_in_page = kPageSize - (linear & kPageMask);
     u32 first = size < left_in_page ? size : static_cast<u32>(left_in_page);
     at[count++] = {linear, first, 0};

@@ -243,16 +243,23 @@ TEST_CASE("More address spaces than are kept, more regions than a space keeps") 
   World world;
   Tables tables(world, kFirst);
   u64 entry = tables.map(0x5000, 0x7000 | kAll);
+  tables.map(0x6000, 0x8000 | kP | kRw);
   SECTION("spaces") {
     for (unsigned round = 0; round < 2; ++round)
       for (u64 i = 0; i < 100; ++i) {
         u64 root = 0x200000 + i * 4096;
         world.poke<u64>(root, world.ram<u64>(kFirst));
-        for (u8 cpl : {0, 3}) {
-          world.use(long_mode(root, cpl));
-          world.store<u8>(0x5000, 1);
+        world.use(long_mode(root));
+        world.with([](PagingContext& c) { c.cr4 |= kSmap; });
+        for (auto [cpl, ac] : {std::pair<u8, bool>{0, true}, {3, false}, {0, false}}) {
+          world.with([=](PagingContext& c) { c.cpl = cpl, c.ac = ac; });
+          u64 at = cpl == 3 || ac ? 0x5000 : 0x6000;  // three views a space: they run out, too
+          world.store<u8>(at, static_cast<u8>(i));
+          CHECK(world.ram<u8>(at + 0x2000) == static_cast<u8>(i));
+          CHECK(world.mmu.table()->for_write(at, 1) == world.space->ram() + at + 0x2000);
         }
       }
+    world.with([](PagingContext& c) { c.cpl = 3; });
     CHECK(world.mmu.counters().evictions >= 136);
   }
   SECTION("regions") {
