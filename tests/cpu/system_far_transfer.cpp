@@ -317,6 +317,15 @@ TEST_CASE("tasks that cannot be entered leave the old one running", "[system]") 
   CHECK(m.state.tr.selector == FakeMachine::kTssSelector);
 }
 
+TEST_CASE("a task is saved as a whole or not at all", "[system]") {
+  TaskMachine m;
+  constexpr u64 kSplitTss = 0xcfd0;  // its second half lies on the next page
+  m.state.tr.base = kSplitTss;
+  m.memory.read_only.insert((kSplitTss >> 12) + 1);
+  CHECK(outcome_text(ops::jmp_far(m.ctx, far_pointer(0x60, 0))) == "#PF(3)");
+  CHECK(m.memory.get<u32>(kSplitTss + 0x20) == 0);
+}
+
 TEST_CASE("bad segments of a new task are its own faults", "[system]") {
   TaskMachine m;
   m.memory.put<u16>(TaskMachine::kNewTss + 0x50, FakeMachine::kCode0);  // SS

@@ -109,6 +109,20 @@ TEST_CASE("IRETQ checks what it returns to", "[system]") {
   }
 }
 
+TEST_CASE("a return whose accessed bit cannot be written changes nothing", "[system]") {
+  FakeMachine m;
+  m.enter_long();
+  m.set_descriptor(0x40, descriptor(0, 0xfffff, access_byte(10, 3), kLongFlag | kPages));
+  m.memory.read_only.insert(FakeMachine::kGdt >> 12);
+  put_stack<u64>(m, {0x7000, 0x43, 2, 0x7f00, FakeMachine::kData3});
+  CHECK(outcome_text(ops::iret(m.ctx, sized(Width::W64))) == "#PF(3)");
+  CHECK(m.state.rip == 0x5000);
+  CHECK(m.state.cpl == 0);
+  m.memory.read_only.clear();
+  CHECK(ops::iret(m.ctx, sized(Width::W64)));
+  CHECK((m.descriptor_at(0x40) >> 40 & 1) == 1);
+}
+
 TEST_CASE("NT in long mode is refused", "[system]") {
   FakeMachine m;
   m.enter_long();
