@@ -29,12 +29,13 @@ HostResult compute(const HostOperands& in, MemorySource& source) {
   }
 }
 
-using Reader = Expected<MemorySource> (*)(CpuContext&, const Operands&);
+using Reader = Expected<> (*)(CpuContext&, const Operands&, MemorySource&);
 
 template <Operation O, Reader Read = read_source>
 Outcome arithmetic(CpuContext& ctx, const Operands& ops, Pop pops = Pop::No) {
   TRY(check_waiting(ctx));
-  TRY_ASSIGN(MemorySource source, Read(ctx, ops));
+  MemorySource source;
+  TRY(Read(ctx, ops, source));
   X87State& x87 = ctx.state.x87;
   unsigned destination = source.kind == MemorySource::Kind::None ? ops.at[0].reg & 7 : 0;
   HostOperands in = binary_operands(x87, destination, source, ops);

@@ -23,13 +23,14 @@ HostResult compare(const HostOperands& in, MemorySource& source) {
   }
 }
 
-using Reader = Expected<MemorySource> (*)(CpuContext&, const Operands&);
+using Reader = Expected<> (*)(CpuContext&, const Operands&, MemorySource&);
 
 /// Into the condition bits; then as many pops.
 template <Order O, Reader Read = read_source>
 Outcome compare_conditions(CpuContext& ctx, const Operands& ops, unsigned pops) {
   TRY(check_waiting(ctx));
-  TRY_ASSIGN(MemorySource source, Read(ctx, ops));
+  MemorySource source;
+  TRY(Read(ctx, ops, source));
   X87State& x87 = ctx.state.x87;
   HostResult out = compare<O>(binary_operands(x87, 0, source, ops), source);
   track(ctx, ops);
@@ -47,7 +48,8 @@ template <u8 ModRm>
 Outcome compare_flags(CpuContext& ctx, const Operands& ops, unsigned pops) {
   TRY(check_waiting(ctx));
   X87State& x87 = ctx.state.x87;
-  HostOperands in = binary_operands(x87, 0, MemorySource{}, ops);
+  MemorySource none;
+  HostOperands in = binary_operands(x87, 0, none, ops);
   u32 flags = 0;
   HostResult out = host_execute_flags<ModRm>(in, flags);
   track(ctx, ops);

@@ -44,8 +44,7 @@ Outcome fldcw(CpuContext& ctx, const Operands& ops) {
 Outcome fwait(CpuContext& ctx, const Operands&) {
   constexpr u64 kTrapped = Cr0::kMp | Cr0::kTs;
   if ((ctx.state.cr0 & kTrapped) == kTrapped) return std::unexpected(Fault::of(Vector::Nm));
-  if ((ctx.state.x87.status & Status::kEs) && (ctx.state.cr0 & Cr0::kNe))
-    return std::unexpected(Fault::of(Vector::Mf));
+  TRY(check_pending(ctx));
   return Next::Continue;
 }
 

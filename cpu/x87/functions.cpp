@@ -38,7 +38,7 @@ template <u8 ModRm>
 Outcome remainder(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
   HostOperands in = top_operands(ctx.state.x87, 2);
-  in.special = !is_normal(in.st[0]) || !is_normal(in.st[1]);
+  in.special = !is_normal(*in.st[0]) || !is_normal(*in.st[1]);
   return finish<ModRm>(ctx, ops, in, Status::kConditions);
 }
 

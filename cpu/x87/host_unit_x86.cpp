@@ -26,8 +26,8 @@ Image image_of(const HostOperands& in) {
   image.control = in.control;
   image.status = in.conditions;
   for (unsigned i = 0; i < in.count; ++i) {
-    image.st[i].mantissa = in.st[i].mantissa;
-    image.st[i].exponent = in.st[i].exponent;
+    image.st[i].mantissa = in.st[i]->mantissa;
+    image.st[i].exponent = in.st[i]->exponent;
     if (!in.empty[i]) image.tags &= static_cast<u16>(~(kEmptyTag << (2 * i)));
   }
   if (in.full) image.tags &= static_cast<u16>(~(kEmptyTag << 14));
@@ -53,19 +53,11 @@ HostResult detail::run_image(HostInstruction instruction, const HostOperands& in
   return out;
 }
 
-HostOperands no_operands(const X87State& state) {
-  HostOperands in;
-  in.control = state.control;
-  in.sticky = state.status & Status::kSticky;
-  in.conditions = state.status & Status::kConditions;
-  return in;
-}
-
 HostOperands top_operands(const X87State& state, unsigned count, bool pushes) {
   HostOperands in = no_operands(state);
   in.count = count;
   for (unsigned i = 0; i < count; ++i) {
-    in.st[i] = st(state, i);
+    in.st[i] = &st(state, i);
     in.empty[i] = is_empty(state, i);
   }
   in.full = pushes && !is_empty(state, 7);

@@ -15,10 +15,10 @@ namespace penumbra::cpu::x87 {
 
 struct HostOperands {
   u16 control = Control::kInitial;
-  u16 sticky = 0;      ///< exceptions that the guest's status has already
-  u16 conditions = 0;  ///< condition bits, for instructions that leave some alone
-  unsigned count = 0;  ///< registers that the instruction uses, from ST(0) on
-  X87Register st[2];
+  u16 sticky = 0;                 ///< exceptions that the guest's status has already
+  u16 conditions = 0;             ///< condition bits, for instructions that leave some alone
+  unsigned count = 0;             ///< registers that the instruction uses, from ST(0) on
+  const X87Register* st[2] = {};  ///< of the guest's state or the caller's
   bool empty[2] = {};
   bool full = false;     ///< pushing overflows
   bool special = false;  ///< which condition bits change depends on the values
@@ -90,27 +90,21 @@ class HostControl {
   u16 before_;
 };
 
+/// Registers in memory have the layout of m80.
 inline void push(const X87Register& value) { asm volatile("fldt %0" : : "m"(value)); }
-inline X87Register pop() {
-  struct [[gnu::packed]] Raw {
-    u64 mantissa;
-    u16 exponent;
-  } raw;
-  asm volatile("fstpt %0" : "=m"(raw));
-  return {raw.mantissa, raw.exponent};
-}
+inline void pop(X87Register& value) { asm volatile("fstpt %0" : "+m"(value)); }
 
 /// Operands into the host's stack, results back out of it.
 template <HostInstruction Instruction>
 HostResult run_plain(const HostOperands& in, void* memory) {
   HostResult out;
   HostControl scope(in.control, in.sticky);
-  for (unsigned i = in.count; i-- > 0;) push(in.st[i]);
+  for (unsigned i = in.count; i-- > 0;) push(*in.st[i]);
   Instruction(memory);
   out.status = host_status();
   unsigned depth = scope.depth(out.status);
   out.pushed = static_cast<int>(depth) - static_cast<int>(in.count);
-  for (unsigned i = 0; i < depth; ++i) out.st[i & 1] = pop();
+  for (unsigned i = 0; i < depth; ++i) pop(out.st[i & 1]);
   return out;
 }
 
@@ -135,8 +129,14 @@ HostResult host_execute_flags(const HostOperands& in, u32& flags) {
   return detail::run_plain<kInstruction>(in, &flags);
 }
 
-/// No operands yet; control word and exceptions of the guest.
-HostOperands no_operands(const X87State& state);
+/// No operands yet; control word, exceptions and condition bits of the guest.
+inline HostOperands no_operands(const X87State& state) {
+  HostOperands in;
+  in.control = state.control;
+  in.sticky = state.status & Status::kSticky;
+  in.conditions = state.status & Status::kConditions;
+  return in;
+}
 /// ST(0) .. ST(count - 1) of the guest as operands; `pushes` tells that ST(7) must be empty.
 HostOperands top_operands(const X87State& state, unsigned count, bool pushes = false);
 

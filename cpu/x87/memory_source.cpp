@@ -4,23 +4,20 @@
 
 namespace penumbra::cpu::x87 {
 
-Expected<MemorySource> read_source(CpuContext& ctx, const Operands& ops) {
-  MemorySource source;
-  if (!ops.at[0].is_memory()) return source;
+Expected<> read_source(CpuContext& ctx, const Operands& ops, MemorySource& source) {
+  if (!ops.at[0].is_memory()) return {};
   bool is_double = ops.at[0].size == 8;
   source.kind = is_double ? MemorySource::Kind::Double : MemorySource::Kind::Single;
-  TRY(read_bytes(ctx, ops, source.bytes, is_double ? 8 : 4));
-  return source;
+  return read_bytes(ctx, ops, source.bytes, is_double ? 8 : 4);
 }
 
-Expected<MemorySource> read_integer_source(CpuContext& ctx, const Operands& ops) {
-  MemorySource source;
+Expected<> read_integer_source(CpuContext& ctx, const Operands& ops, MemorySource& source) {
   source.kind = MemorySource::Kind::Integer;
   Width width = ops.at[0].size == 2 ? Width::W16 : Width::W32;
   TRY(read_bytes(ctx, ops, source.bytes, bytes(width)));
   u64 value = sign_extend(load_from<u64>(source.bytes), width);
   source.integer = from_integer(static_cast<i64>(value));
-  return source;
+  return {};
 }
 
 X87Register from_integer(i64 value) {
@@ -30,24 +27,6 @@ X87Register from_integer(i64 value) {
   auto shift = static_cast<unsigned>(std::countl_zero(magnitude));
   constexpr u16 kExponentOfBit63 = 16383 + 63;
   return {magnitude << shift, static_cast<u16>(sign | (kExponentOfBit63 - shift))};
-}
-
-HostOperands binary_operands(const X87State& state, unsigned first, const MemorySource& source,
-                             const Operands& ops) {
-  HostOperands in = no_operands(state);
-  in.count = 1;
-  in.st[0] = st(state, first);
-  in.empty[0] = is_empty(state, first);
-  if (source.kind == MemorySource::Kind::Integer) {
-    in.count = 2;
-    in.st[1] = source.integer;
-  } else if (source.kind == MemorySource::Kind::None) {
-    unsigned second = ops.count > 0 ? ops.at[ops.count - 1].reg & 7 : 1;
-    in.count = 2;
-    in.st[1] = st(state, second);
-    in.empty[1] = is_empty(state, second);
-  }
-  return in;
 }
 
 }  // namespace penumbra::cpu::x87

@@ -17,15 +17,31 @@ struct MemorySource {
 };
 
 /// Reads the memory operand, if there is one, as floating point.
-Expected<MemorySource> read_source(CpuContext& ctx, const Operands& ops);
+Expected<> read_source(CpuContext& ctx, const Operands& ops, MemorySource& source);
 /// As an integer of 2 or 4 bytes.
-Expected<MemorySource> read_integer_source(CpuContext& ctx, const Operands& ops);
+Expected<> read_integer_source(CpuContext& ctx, const Operands& ops, MemorySource& source);
 
 /// Exact conversion.
 X87Register from_integer(i64 value);
 
-/// ST(first), and the source where it is a register: the last visible operand, or the integer.
-HostOperands binary_operands(const X87State& state, unsigned first, const MemorySource& source,
-                             const Operands& ops);
+inline void add_operand(HostOperands& in, const X87State& state, unsigned i) {
+  in.st[in.count] = &st(state, i);
+  in.empty[in.count] = is_empty(state, i);
+  ++in.count;
+}
+
+/// ST(first), and the source where it is a register: the last visible operand, or the integer,
+/// which is pointed at. Without any it is ST(1).
+inline HostOperands binary_operands(const X87State& state, unsigned first,
+                                    const MemorySource& source, const Operands& ops) {
+  HostOperands in = no_operands(state);
+  add_operand(in, state, first);
+  if (source.kind == MemorySource::Kind::None) {
+    add_operand(in, state, ops.count > 0 ? ops.at[ops.count - 1].reg & 7 : 1);
+  } else if (source.kind == MemorySource::Kind::Integer) {
+    in.st[in.count++] = &source.integer;
+  }
+  return in;
+}
 
 }  // namespace penumbra::cpu::x87

@@ -2,18 +2,6 @@
 
 namespace penumbra::cpu::x87 {
 
-Expected<> check_available(const CpuContext& ctx) {
-  if (ctx.state.cr0 & (Cr0::kEm | Cr0::kTs)) return std::unexpected(Fault::of(Vector::Nm));
-  return {};
-}
-
-Expected<> check_waiting(const CpuContext& ctx) {
-  TRY(check_available(ctx));
-  if ((ctx.state.x87.status & Status::kEs) && (ctx.state.cr0 & Cr0::kNe))
-    return std::unexpected(Fault::of(Vector::Mf));
-  return {};
-}
-
 void initialize(X87State& state) {
   state.control = Control::kInitial;
   state.status = 0;
@@ -32,13 +20,6 @@ void update_summary(X87State& state) {
   bool pending = state.status & ~state.control & Status::kExceptions;
   state.status &= static_cast<u16>(~(Status::kEs | Status::kBusy));
   if (pending) state.status |= Status::kEs | Status::kBusy;
-}
-
-void merge_status(X87State& state, u16 status, u16 conditions) {
-  state.status =
-      static_cast<u16>((state.status & ~conditions) | (status & (conditions | Status::kSticky)));
-  if (state.status & ~state.control & Status::kExceptions)
-    state.status |= Status::kEs | Status::kBusy;
 }
 
 bool stack_fault(X87State& state, bool overflow) {

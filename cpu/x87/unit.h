@@ -29,9 +29,22 @@ struct Control {
 constexpr X87Register kIndefinite{0xc000000000000000, 0xffff};
 
 /// #NM of the instructions that need the unit at all.
-Expected<> check_available(const CpuContext& ctx);
-/// Also #MF: what an instruction that waits for pending exceptions starts with.
-Expected<> check_waiting(const CpuContext& ctx);
+inline Expected<> check_available(const CpuContext& ctx) {
+  if (ctx.state.cr0 & (Cr0::kEm | Cr0::kTs)) [[unlikely]]
+    return std::unexpected(Fault::of(Vector::Nm));
+  return {};
+}
+/// #MF where an exception is pending and the CPU reports it itself.
+inline Expected<> check_pending(const CpuContext& ctx) {
+  if ((ctx.state.x87.status & Status::kEs) && (ctx.state.cr0 & Cr0::kNe)) [[unlikely]]
+    return std::unexpected(Fault::of(Vector::Mf));
+  return {};
+}
+/// Both: what an instruction that waits for pending exceptions starts with.
+inline Expected<> check_waiting(const CpuContext& ctx) {
+  TRY(check_available(ctx));
+  return check_pending(ctx);
+}
 
 /// FNINIT without the register contents, which stay.
 void initialize(X87State& state);
@@ -61,7 +74,12 @@ inline void pop(X87State& state) {
 }
 
 /// Puts the bits of `conditions` from `status` in, adds its exceptions, and renews the summary.
-void merge_status(X87State& state, u16 status, u16 conditions);
+inline void merge_status(X87State& state, u16 status, u16 conditions) {
+  state.status =
+      static_cast<u16>((state.status & ~conditions) | (status & (conditions | Status::kSticky)));
+  if (state.status & ~state.control & Status::kExceptions)
+    state.status |= Status::kEs | Status::kBusy;
+}
 /// Stack underflow or overflow (C1 = 0 or 1). True if the response is the masked one.
 bool stack_fault(X87State& state, bool overflow);
 
