@@ -59,10 +59,11 @@ CpuidResult extended_features(const CpuModel& model) {
 }
 
 CpuidResult address_sizes(const CpuModel& model) {
-  // Nothing speculates: neither store bypass nor branch type confusion exists here.
-  constexpr u32 kSsbNo = 1u << 26, kBtcNo = 1u << 29;
+  // FXSAVE always writes the error pointers (zeros while none is pending). Nothing speculates:
+  // neither store bypass nor branch type confusion exists here.
+  constexpr u32 kXsaveErrorPointers = 1u << 2, kSsbNo = 1u << 26, kBtcNo = 1u << 29;
   u32 eax = model.physical_address_bits() | u32{model.linear_address_bits()} << 8;
-  return {eax, kSsbNo | kBtcNo, 0, 0};
+  return {eax, kXsaveErrorPointers | kSsbNo | kBtcNo, 0, 0};
 }
 
 /// EAX: NoNestedDataBp, LFENCE serializes, null selectors clear the base, AutoIBRS, no SRSO;
