@@ -43,6 +43,13 @@ void scan_step(u64& i, HostElements in, u64 count, T value, bool until_equal) {
     if ((load_from<T>(host) == value) == until_equal) return;
 }
 
+/// Leading elements that are equal for sure, looked at eight bytes at a time; less than `count`.
+u64 equal_prefix(HostElements left, HostElements right, u64 count) {
+  u64 last = (count - 1) * bytes(left.width), i = 0;
+  while (i + 8 <= last && load_from<u64>(left.host + i) == load_from<u64>(right.host + i)) i += 8;
+  return i / bytes(left.width);
+}
+
 }  // namespace
 
 u64 load_element(const u8* host, Width width) {
@@ -85,9 +92,10 @@ u64 scan_elements(HostElements in, u64 count, u64 value, bool until_equal) {
 }
 
 u64 compare_elements(HostElements left, HostElements right, u64 count, bool until_equal) {
-  u64 i = 0;
+  u64 i = until_equal || left.stride < 0 ? 0 : equal_prefix(left, right, count);
   by_width(left.width, [&]<class T>(T) {
-    const u8 *a = left.host, *b = right.host;
+    const u8* a = left.host + static_cast<i64>(i) * left.stride;
+    const u8* b = right.host + static_cast<i64>(i) * right.stride;
     for (; i + 1 < count; ++i, a += left.stride, b += right.stride)
       if ((load_from<T>(a) == load_from<T>(b)) == until_equal) return;
   });

@@ -28,15 +28,21 @@ bool StringWalk::alignment_checked() const {
   return (ctx_.state.cr0 & Cr0::kAm) && ctx_.state.cpl == 3 && ctx_.state.flag(Flag::kAc);
 }
 
+/// Whether the segment allows all elements from `offset` on; a page has no canonical boundary.
+bool StringWalk::in_limit(Segment segment, u64 offset, u64 elements, Access access) const {
+  if (in_long_mode(ctx_.state)) return true;
+  u64 lowest = backward_ ? offset - (elements - 1) * size_ : offset;
+  u32 chunk = static_cast<u32>(elements) * size_;
+  return linear_address(ctx_, segment, lowest, chunk, access).has_value();
+}
+
 Expected<StringWindow> StringWalk::window(Segment segment, Reg reg, Access access, u64 most) const {
   u64 offset = pointer(reg);
   TRY_ASSIGN(u64 linear, linear_address(ctx_, segment, offset, size_, access));
   if ((linear & kPageMask) + size_ > kPageSize || alignment_checked())
     return StringWindow{nullptr, 0, true};
   u64 elements = std::min(most, elements_in_page(linear, offset));
-  u64 lowest = backward_ ? offset - (elements - 1) * size_ : offset;
-  u32 chunk = static_cast<u32>(elements) * size_;
-  if (!linear_address(ctx_, segment, lowest, chunk, access)) elements = 1;
+  if (!in_limit(segment, offset, elements, access)) elements = 1;
   return span_window(linear, access, elements);
 }
 

@@ -54,6 +54,7 @@ class StringWalk {
   }
   u64 elements_in_page(u64 linear, u64 offset) const;
   bool alignment_checked() const;
+  bool in_limit(Segment segment, u64 offset, u64 elements, Access access) const;
   Expected<StringWindow> span_window(u64 linear, Access access, u64 elements) const;
 
   CpuContext& ctx_;

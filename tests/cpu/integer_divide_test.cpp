@@ -77,7 +77,8 @@ void check_divisions() {
     if (quotient_fits(d, 8 * sizeof(T), Signed)) {
       Division host = host_divide<T, Signed>(d);
       ++divided;
-      wrong += !outcome || got.rax != host.rax || got.rdx != host.rdx || (host_is_reference() && got.flags != host.flags);
+      wrong += !outcome || got.rax != host.rax || got.rdx != host.rdx ||
+               (host_is_reference() && got.flags != host.flags);
     } else {
       ++refused;
       wrong += outcome || !(outcome.error() == Fault::of(Vector::De)) || got.rax != d.rax ||
