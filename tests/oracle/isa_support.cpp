@@ -2,6 +2,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include <optional>
 #include <string_view>
 
 namespace penumbra::oracle {
@@ -51,14 +52,30 @@ ZydisDecoder decoder_of(CodeSize size) {
   return decoder;
 }
 
-}  // namespace
-
-std::string missing_extension(std::span<const u8> bytes, CodeSize size) {
+std::optional<ZydisDecodedInstruction> decode_raw(std::span<const u8> bytes, CodeSize size) {
   ZydisDecoder decoder = decoder_of(size);
   ZydisDecodedInstruction in;
   auto status = ZydisDecoderDecodeInstruction(&decoder, nullptr, bytes.data(), bytes.size(), &in);
-  if (ZYAN_FAILED(status) || supported(in.meta.isa_set)) return {};
-  return ZydisISASetGetString(in.meta.isa_set);
+  if (ZYAN_FAILED(status)) return std::nullopt;
+  return in;
+}
+
+}  // namespace
+
+std::string missing_extension(std::span<const u8> bytes, CodeSize size) {
+  auto in = decode_raw(bytes, size);
+  if (!in || supported(in->meta.isa_set)) return {};
+  return ZydisISASetGetString(in->meta.isa_set);
+}
+
+std::string first_missing_extension(std::span<const u8> block) {
+  while (!block.empty()) {
+    auto in = decode_raw(block, CodeSize::Long);
+    if (!in) return {};
+    if (!supported(in->meta.isa_set)) return ZydisISASetGetString(in->meta.isa_set);
+    block = block.subspan(in->length);
+  }
+  return {};
 }
 
 }  // namespace penumbra::oracle

@@ -13,5 +13,7 @@ namespace penumbra::oracle {
 
 /// The extension of the first instruction in `bytes` that the model lacks; empty: it has all.
 std::string missing_extension(std::span<const u8> bytes, CodeSize size);
+/// The first such extension in a block of 64-bit code; empty: the model has all.
+std::string first_missing_extension(std::span<const u8> block);
 
 }  // namespace penumbra::oracle

@@ -180,7 +180,9 @@ struct EngineRunner::Impl {
   std::vector<Page> mapped;
 };
 
-EngineRunner::EngineRunner() : impl_(std::make_unique<Impl>()) {}
+EngineRunner::EngineRunner(const std::string& engine) : impl_(std::make_unique<Impl>()) {
+  if (!knows(engine)) throw std::invalid_argument("no engine is called " + engine);
+}
 EngineRunner::~EngineRunner() = default;
 Result EngineRunner::run(const Test& test) { return impl_->run(test); }
 

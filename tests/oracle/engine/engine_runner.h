@@ -12,7 +12,11 @@ namespace penumbra::oracle {
 
 class EngineRunner final : public Runner {
  public:
-  EngineRunner();
+  static constexpr const char* kDefault = "interp";
+  /// Whether an engine of that name can be chosen.
+  static bool knows(const std::string& engine) { return engine == kDefault; }
+
+  explicit EngineRunner(const std::string& engine = kDefault);
   ~EngineRunner() override;
 
   Result run(const Test& test) override;
