@@ -33,6 +33,7 @@ ShadowSpace& ShadowCache::least_recent(const ShadowSpace* except) {
     if (&space == except || (except && !space.has_views())) continue;
     if (!oldest || space.last_used < oldest->last_used) oldest = &space;
   }
+  PENUMBRA_ASSERT(oldest);  // one space has four views at most, there are more
   return *oldest;
 }
 
@@ -66,7 +67,12 @@ void ShadowCache::drop_everything() {
 
 void ShadowCache::table_written(RamPage page, u32 offset, u32 size, const u8* old) {
   ++counters_.table_writes;
-  written_ = uses_.of(page);  // drops change the list
+  const std::vector<TableUses::Use>& uses = uses_.of(page);
+  if (uses.size() == 1) {
+    TableUses::Use use = uses.front();
+    return entries_written(use, page, offset, size, old);
+  }
+  written_ = uses;  // drops change the list
   for (const TableUses::Use& use : written_) entries_written(use, page, offset, size, old);
 }
 
