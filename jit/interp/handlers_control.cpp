@@ -94,7 +94,7 @@ PENUMBRA_HANDLER check_target(PENUMBRA_HANDLER_ARGUMENTS) {
 
 PENUMBRA_HANDLER check_fpu(PENUMBRA_HANDLER_ARGUMENTS) {
   constexpr u16 kErrorSummary = 1u << 7;
-  if (s->x87.status & kErrorSummary) [[unlikely]] {
+  if ((s->x87.status & kErrorSummary) && (s->cr0 & cpu::Cr0::kNe)) [[unlikely]] {
     engine(s).set_fault(Fault::of(Vector::Mf));
     return stop_before(s, u, left, Stop::Fault);
   }

@@ -228,7 +228,8 @@ Address Lifter::combine(Slot offset, Segment segment, u32 size, Access access) {
     if (based) result.index = segment_base_slot(segment);
     return result;
   }
-  if (mode().has(CodeMode::kFlatSegments) && !based) return result;
+  bool code_store = segment == Segment::Cs && access == Access::Write;  // always refused
+  if (mode().has(CodeMode::kFlatSegments) && !based && !code_store) return result;
   Slot linear = temporary();
   emit({.op = Op::Linear, .width = Width::W32, .segment = segment, .d = linear, .a = offset,
         .immediate = size | (access == Access::Write ? 256u : 0u)});

@@ -1,0 +1,99 @@
+// Stores to translated code are seen at the next instruction, whoever stores and by what address.
+#include "tests/jit/bare_guest.h"
+
+namespace penumbra::jit {
+namespace {
+
+using cpu::Reg;
+constexpr u8 kHlt = 0xf4;
+
+TEST_CASE("a store to the next instruction of the running block", "[smc]") {
+  BareGuest guest;
+  guest.load(BareGuest::kCode, {0xc6, 0x05, 0x01, 0, 0, 0, 0x2a,  // mov byte [rip+1], 42
+                                0xb8, 0x01, 0, 0, 0,              // mov eax, 1
+                                kHlt});
+  guest.run_to_halt();
+  CHECK(guest.reg(Reg::Rax) == 0x2a);
+}
+
+TEST_CASE("a store to the running instruction's own bytes completes first", "[smc]") {
+  BareGuest guest;
+  guest.load(BareGuest::kCode, {0xb9, 0x02, 0, 0, 0,                    // mov ecx, 2
+                                0xc6, 0x05, 0xff, 0xff, 0xff, 0xff, 7,  // mov byte [rip-1], 7
+                                0xff, 0xc9,                             // dec ecx
+                                0x75, 0xf5,                             // jnz back to the store
+                                kHlt});
+  guest.run_to_halt();
+  CHECK(guest.peek<u8>(BareGuest::kCode + 11) == 7);
+}
+
+TEST_CASE("a loop that counts by patching itself", "[smc]") {
+  BareGuest guest;
+  guest.load(BareGuest::kCode, {0x31, 0xd2,                    // xor edx, edx
+                                0xb9, 0x0a, 0, 0, 0,           // mov ecx, 10
+                                0xb8, 0x01, 0, 0, 0,           // mov eax, 1    <- patched
+                                0x01, 0xc2,                    // add edx, eax
+                                0xfe, 0x05, 0xf4, 0xff, 0xff, 0xff,  // inc byte [rip-12]
+                                0xff, 0xc9,                    // dec ecx
+                                0x75, 0xef,                    // jnz to the mov
+                                kHlt});
+  guest.run_to_halt();
+  CHECK(guest.reg(Reg::Rdx) == 55);
+}
+
+TEST_CASE("stores through another linear address and by DMA", "[smc]") {
+  BareGuest guest;
+  guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
+  guest.run_to_halt();
+  CHECK(guest.reg(Reg::Rax) == 1);
+
+  guest.load(0x20000, {0xc6, 0x04, 0x25, 0x01, 0x00, 0x01, 0x40, 0x2b, kHlt});
+  guest.vcpu.state().rip = 0x20000;  // mov byte [kAlias + kCode + 1], 43
+  guest.vcpu.state().activity = cpu::Activity::Running;
+  guest.run_to_halt();
+  guest.vcpu.state().rip = BareGuest::kCode;
+  guest.vcpu.state().activity = cpu::Activity::Running;
+  guest.run_to_halt();
+  CHECK(guest.reg(Reg::Rax) == 0x2b);
+
+  guest.load(BareGuest::kCode + 1, {0x2c});
+  guest.vcpu.state().rip = BareGuest::kCode;
+  guest.vcpu.state().activity = cpu::Activity::Running;
+  guest.run_to_halt();
+  CHECK(guest.reg(Reg::Rax) == 0x2c);
+}
+
+TEST_CASE("a string store over the code behind it", "[smc]") {
+  BareGuest guest;
+  guest.load(BareGuest::kCode, {0xbf, 0x0f, 0x00, 0x01, 0,   // mov edi, the nops
+                                0xb0, kHlt,                  // mov al, F4h
+                                0xb9, 0x04, 0, 0, 0,         // mov ecx, 4
+                                0xf3, 0xaa,                  // rep stosb
+                                0x90, 0x90, 0x90, 0x90, 0x90,
+                                0xb8, 0x01, 0, 0, 0});
+  guest.run_to_halt();
+  CHECK(guest.vcpu.state().rip == BareGuest::kCode + 16);
+}
+
+TEST_CASE("an instruction over two pages follows a change of either", "[smc]") {
+  BareGuest guest;
+  constexpr u64 kStart = 0x11ffd;
+  guest.load(kStart, {0xb8, 0x11, 0x22, 0x33, 0x44, kHlt});  // mov eax, 44332211h
+  auto run = [&] {
+    guest.vcpu.state().rip = kStart;
+    guest.vcpu.state().activity = cpu::Activity::Running;
+    guest.run_to_halt();
+    return guest.reg(Reg::Rax);
+  };
+  CHECK(run() == 0x44332211);
+  guest.load(0x12000, {0x55});
+  CHECK(run() == 0x44552211);
+  // Another page frame behind the same linear page.
+  guest.load(0x30000, {0x66, 0x77, kHlt});
+  u64 moved = 0x30000 | 3;
+  guest.space->write({0x4000 + 0x12 * 8}, &moved, 8);
+  CHECK(run() == 0x77662211);
+}
+
+}  // namespace
+}  // namespace penumbra::jit
