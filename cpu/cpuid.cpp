@@ -10,8 +10,8 @@ namespace {
 constexpr std::string_view kVendor = "AuthenticAMD";
 constexpr std::string_view kHypervisor = "PenumbraVirt";
 constexpr std::string_view kBrand = "Penumbra virtual CPU";
-constexpr u32 kLargestStandard = 0xd, kLargestExtended = 0x80000021,
-              kHypervisorLeaf = 0x40000000;
+constexpr u32 kLargestStandard = 0xd, kLargestExtended = 0x80000021, kHypervisorLeaf = 0x40000000;
+constexpr u32 kTscInvariant = 1u << 8;
 /// Extended family 0Ah + 0Fh = 19h, model 11h, stepping 1.
 constexpr u32 kSignature = 0x00a10f11;
 
@@ -66,38 +66,58 @@ CpuidResult address_sizes(const CpuModel& model) {
   return {eax, kXsaveErrorPointers | kSsbNo | kBtcNo, 0, 0};
 }
 
-/// EAX: NoNestedDataBp, LFENCE serializes, null selectors clear the base, AutoIBRS, no SRSO;
-/// ECX: no TSA.
+/// What keeps Linux from working around bugs that do not exist here.
 CpuidResult extended_features_2() {
-  return {1u << 0 | 1u << 2 | 1u << 6 | 1u << 8 | 1u << 29, 0, 1u << 1 | 1u << 2, 0};
+  constexpr u32 kNoNestedDataBreakpoint = 1u << 0, kLfenceSerializes = 1u << 2,
+                kNullSelectorClearsBase = 1u << 6, kAutomaticIbrs = 1u << 8, kSrsoNo = 1u << 29;
+  constexpr u32 kTsaStoreQueueNo = 1u << 1, kTsaL1No = 1u << 2;
+  u32 eax = kNoNestedDataBreakpoint | kLfenceSerializes | kNullSelectorClearsBase | kAutomaticIbrs |
+            kSrsoNo;
+  return {eax, 0, kTsaStoreQueueNo | kTsaL1No, 0};
 }
 
 CpuidResult standard_leaf(const CpuModel& model, u32 leaf, u32 subleaf) {
   switch (leaf) {
-    case 0: return named(kLargestStandard, kVendor);
-    case 1: return standard_features(model);
-    case 7: return subleaf == 0 ? model.features(7, 0) : CpuidResult{};
-    case 0xb: return {0, subleaf < 2 ? 1u : 0u, subleaf | (subleaf < 2 ? subleaf + 1 : 0) << 8, 0};
-    case 0xd: return extended_state(model, subleaf);
-    default: return {};
+    case 0:
+      return named(kLargestStandard, kVendor);
+    case 1:
+      return standard_features(model);
+    case 7:
+      return subleaf == 0 ? model.features(7, 0) : CpuidResult{};
+    case 0xb:
+      return {0, subleaf < 2 ? 1u : 0u, subleaf | (subleaf < 2 ? subleaf + 1 : 0) << 8, 0};
+    case 0xd:
+      return extended_state(model, subleaf);
+    default:
+      return {};
   }
 }
 
 CpuidResult extended_leaf(const CpuModel& model, u32 leaf) {
   switch (leaf) {
-    case 0x80000000: return named(kLargestExtended, kVendor);
-    case 0x80000001: return extended_features(model);
-    case 0x80000002: case 0x80000003: case 0x80000004: {
+    case 0x80000000:
+      return named(kLargestExtended, kVendor);
+    case 0x80000001:
+      return extended_features(model);
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004: {
       u32 word = (leaf - 0x80000002) * 4;
       return {letters(kBrand, word), letters(kBrand, word + 1), letters(kBrand, word + 2),
               letters(kBrand, word + 3)};
     }
-    case 0x80000005: return {0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140};
-    case 0x80000006: return {0, 0x42004200, 0x02006140, 0};
-    case 0x80000007: return {0, 0, 0, 1u << 8};  // TSC invariant
-    case 0x80000008: return address_sizes(model);
-    case 0x80000021: return extended_features_2();
-    default: return {};
+    case 0x80000005:
+      return {0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140};
+    case 0x80000006:
+      return {0, 0x42004200, 0x02006140, 0};
+    case 0x80000007:
+      return {0, 0, 0, model.has(Feature::Tsc) ? kTscInvariant : 0};
+    case 0x80000008:
+      return address_sizes(model);
+    case 0x80000021:
+      return extended_features_2();
+    default:
+      return {};
   }
 }
 

@@ -71,9 +71,7 @@ class Entry {
   u8 new_cpl_ = 0;
 };
 
-Expected<> Entry::deliver() {
-  return is_protected(state_) ? deliver_protected() : deliver_real();
-}
+Expected<> Entry::deliver() { return is_protected(state_) ? deliver_protected() : deliver_real(); }
 
 /// SDM 3A 20.1.4: the interrupt vector table of real mode.
 Expected<> Entry::deliver_real() {
@@ -110,8 +108,7 @@ Expected<> Entry::check_gate(const Descriptor& gate) {
     is_gate = is_gate || type == SystemType::TaskGate || type == SystemType::InterruptGate16 ||
               type == SystemType::TrapGate16;
   if (!gate.is_system() || !is_gate) return refuse_gate(Vector::Gp, event_);
-  if (is_software(event_.source) && gate.dpl() < state_.cpl)
-    return refuse_gate(Vector::Gp, event_);
+  if (is_software(event_.source) && gate.dpl() < state_.cpl) return refuse_gate(Vector::Gp, event_);
   if (!gate.present()) return refuse_gate(Vector::Np, event_);
   return {};
 }
@@ -187,8 +184,7 @@ Expected<> Entry::enter_long(const Descriptor& gate) {
 /// SDM 3A 6.12.1 and 20.3.1: stack switch, from virtual-8086 mode with the data segments.
 Expected<> Entry::enter_inner(const Descriptor& gate) {
   TRY_ASSIGN(StackPointer inner, read_inner_stack(ctx_, new_cpl_));
-  TRY_ASSIGN(SegmentRegister ss,
-             check_stack_segment(ctx_, inner.selector, new_cpl_, Vector::Ts));
+  TRY_ASSIGN(SegmentRegister ss, check_stack_segment(ctx_, inner.selector, new_cpl_, Vector::Ts));
   TRY(mark_accessed(ctx_, ss));
   Width pointer_width = ss.has(SegmentRegister::kBig) ? Width::W32 : Width::W16;
   Width width = gate_width(gate);
@@ -243,11 +239,18 @@ enum class Severity : u8 { Benign, Contributory, PageFault, DoubleFault };
 Severity severity(const Event& event) {
   if (event.source != EventSource::Exception) return Severity::Benign;
   switch (static_cast<Vector>(event.vector)) {
-    case Vector::De: case Vector::Ts: case Vector::Np: case Vector::Ss: case Vector::Gp:
+    case Vector::De:
+    case Vector::Ts:
+    case Vector::Np:
+    case Vector::Ss:
+    case Vector::Gp:
       return Severity::Contributory;
-    case Vector::Pf: return Severity::PageFault;
-    case Vector::Df: return Severity::DoubleFault;
-    default: return Severity::Benign;
+    case Vector::Pf:
+      return Severity::PageFault;
+    case Vector::Df:
+      return Severity::DoubleFault;
+    default:
+      return Severity::Benign;
   }
 }
 
@@ -286,10 +289,10 @@ std::string describe_entry(CpuContext& ctx, u8 vector) {
     return fmt::format("entry {:#x} lies beyond the IDT's limit {:#x}", vector, state.idtr.limit);
   u64 words[2] = {};
   auto read = ctx.memory.read(state.idtr.base + vector * size, words, size, Privilege::Implicit);
-  if (!read) return fmt::format("entry {:#x} of the IDT at {:#x} cannot be read", vector,
-                                state.idtr.base);
-  return fmt::format("entry {:#x} of the IDT at {:#x} is {:016x} {:016x}", vector,
-                     state.idtr.base, words[0], words[1]);
+  if (!read)
+    return fmt::format("entry {:#x} of the IDT at {:#x} cannot be read", vector, state.idtr.base);
+  return fmt::format("entry {:#x} of the IDT at {:#x} is {:016x} {:016x}", vector, state.idtr.base,
+                     words[0], words[1]);
 }
 
 std::string describe_shutdown(CpuContext& ctx, const std::string& chain, u8 vector) {
@@ -332,9 +335,7 @@ Event Event::of(const Fault& fault) {
   return event;
 }
 
-Expected<> deliver_once(CpuContext& ctx, const Event& event) {
-  return Entry(ctx, event).deliver();
-}
+Expected<> deliver_once(CpuContext& ctx, const Event& event) { return Entry(ctx, event).deliver(); }
 
 Delivery deliver(CpuContext& ctx, const Fault& fault) { return deliver(ctx, Event::of(fault)); }
 

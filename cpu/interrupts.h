@@ -2,9 +2,10 @@
 //
 // Real-mode vector table, 32-bit IDT (interrupt, trap and task gates, virtual-8086 entry), 64-bit
 // IDT with IST; SDM 3A chapter 6, 20.3 for virtual-8086 mode, AMD APM 2 chapter 8. All-or-nothing:
-// when delivery itself faults nothing but CR2 and DR6 has changed (a task switch may fault late, see
-// system/task_switch.h). RIP must be the address that the handler should see: of the instruction for
-// faults, of the next one for traps and interrupts; only INT n and its like give their own length.
+// when delivery itself faults nothing but CR2 and DR6 has changed (a task switch may fault late,
+// see system/task_switch.h). RIP must be the address that the handler should see: of the
+// instruction for faults, of the next one for traps and interrupts; only INT n and its like give
+// their own length.
 #pragma once
 
 #include <string>
@@ -14,12 +15,12 @@
 namespace penumbra::cpu {
 
 enum class EventSource : u8 {
-  Exception,         ///< raised by the CPU
-  SoftwareInt,       ///< INT n: gate DPL is checked, IOPL in virtual-8086 mode
-  SoftwareTrap,      ///< INT3, INTO: gate DPL is checked
-  PrivilegedTrap,    ///< INT1: no DPL check
-  External,          ///< INTR
-  Nmi,               ///< blocks further NMIs until IRET
+  Exception,       ///< raised by the CPU
+  SoftwareInt,     ///< INT n: gate DPL is checked, IOPL in virtual-8086 mode
+  SoftwareTrap,    ///< INT3, INTO: gate DPL is checked
+  PrivilegedTrap,  ///< INT1: no DPL check
+  External,        ///< INTR
+  Nmi,             ///< blocks further NMIs until IRET
 };
 
 struct Event {
@@ -54,7 +55,8 @@ struct Delivery {
 
 /// Delivers an exception that an instruction raised (fault.kind must be Exception).
 Delivery deliver(CpuContext& ctx, const Fault& fault);
-/// Delivers any event: CR2 or DR6 and DR7.GD, then the handler, with the rules for double and triple faults (SDM 3A table 6-5).
+/// Delivers any event: CR2 or DR6 and DR7.GD, then the handler, with the rules for double and
+/// triple faults (SDM 3A table 6-5).
 Delivery deliver(CpuContext& ctx, const Event& event);
 
 /// One attempt, without the double-fault rules: what INT n, INT3, INTO and INT1 do.

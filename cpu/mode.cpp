@@ -55,8 +55,7 @@ CodeMode code_mode(const CpuState& state, bool a20_masked) {
   mode.set_size(code_size(state));
   mode.set_cpl(state.cpl);
   mode.set(CodeMode::kStack32, !long_mode && state.seg(Segment::Ss).has(SegmentRegister::kBig));
-  mode.set(CodeMode::kFlatSegments,
-           long_mode || (!in_real_or_v86(state) && flat_segments(state)));
+  mode.set(CodeMode::kFlatSegments, long_mode || (!in_real_or_v86(state) && flat_segments(state)));
   mode.set(CodeMode::kTrap, state.flag(Flag::kTf));
   mode.set(CodeMode::kProtected, is_protected(state));
   mode.set(CodeMode::kVirtual8086, in_v86(state));
@@ -76,8 +75,8 @@ void set_cpl(CpuContext& ctx, u8 cpl) {
 
 void set_flags(CpuContext& ctx, u64 flags) {
   constexpr u64 kDefined = Flag::kArithmetic | Flag::kTf | Flag::kIf | Flag::kDf | Flag::kIopl |
-                           Flag::kNt | Flag::kRf | Flag::kVm | Flag::kAc | Flag::kVif |
-                           Flag::kVip | Flag::kId;
+                           Flag::kNt | Flag::kRf | Flag::kVm | Flag::kAc | Flag::kVif | Flag::kVip |
+                           Flag::kId;
   bool ac_changed = (ctx.state.rflags ^ flags) & Flag::kAc;
   ctx.state.set_flags(flags & kDefined);
   if (ac_changed) ctx.environment.paging_changed();

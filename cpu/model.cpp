@@ -33,17 +33,17 @@ struct Dependency {
   Feature feature, needs;
 };
 constexpr Dependency kDependencies[] = {
-    {Feature::Sse, Feature::Fxsr},      {Feature::Sse2, Feature::Sse},
-    {Feature::LongMode, Feature::Pae},  {Feature::LongMode, Feature::Msr},
-    {Feature::LongMode, Feature::Sse2}, {Feature::LongMode, Feature::Syscall},
-    {Feature::Nx, Feature::Pae},        {Feature::Pcid, Feature::LongMode},
-    {Feature::Mmx, Feature::Fpu},       {Feature::Fxsr, Feature::Fpu},
-    {Feature::MmxExt, Feature::Mmx},    {Feature::Xsaveopt, Feature::Xsave},
-    {Feature::Xsave, Feature::Fxsr},    {Feature::TscDeadline, Feature::Apic},
-    {Feature::Rdtscp, Feature::Tsc},    {Feature::TscAdjust, Feature::Tsc},
+    {Feature::Sse, Feature::Fxsr},         {Feature::Sse2, Feature::Sse},
+    {Feature::LongMode, Feature::Pae},     {Feature::LongMode, Feature::Msr},
+    {Feature::LongMode, Feature::Sse2},    {Feature::LongMode, Feature::Syscall},
+    {Feature::Nx, Feature::Pae},           {Feature::Pcid, Feature::LongMode},
+    {Feature::Mmx, Feature::Fpu},          {Feature::Fxsr, Feature::Fpu},
+    {Feature::MmxExt, Feature::Mmx},       {Feature::Xsaveopt, Feature::Xsave},
+    {Feature::Xsave, Feature::Fxsr},       {Feature::TscDeadline, Feature::Apic},
+    {Feature::Rdtscp, Feature::Tsc},       {Feature::TscAdjust, Feature::Tsc},
     {Feature::Pdpe1gb, Feature::LongMode}, {Feature::Cx16, Feature::LongMode},
-    {Feature::Lahf, Feature::LongMode}, {Feature::Fsgsbase, Feature::LongMode},
-    {Feature::FxsrOpt, Feature::Fxsr},  {Feature::Pse36, Feature::Pse},
+    {Feature::Lahf, Feature::LongMode},    {Feature::Fsgsbase, Feature::LongMode},
+    {Feature::FxsrOpt, Feature::Fxsr},     {Feature::Pse36, Feature::Pse},
 };
 
 constexpr u64 feature_bit(Feature feature) { return bit(static_cast<u8>(feature)); }
@@ -97,8 +97,8 @@ std::expected<CpuModel, std::string> CpuModel::parse(std::string_view text) {
     bool signed_item = item.starts_with('+') || item.starts_with('-');
     const FeatureRow* row = signed_item ? find_feature(item.substr(1)) : nullptr;
     if (!row)
-      return std::unexpected(fmt::format(
-          "'{}' is not +FEATURE or -FEATURE with one of: {}", item, known_features()));
+      return std::unexpected(
+          fmt::format("'{}' is not +FEATURE or -FEATURE with one of: {}", item, known_features()));
     model.set(row->feature, item[0] == '+');
   }
   return model;

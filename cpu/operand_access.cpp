@@ -12,16 +12,20 @@ bool type_allows(const SegmentRegister& segment, Access access) {
   bool code = segment.has(SegmentRegister::kCode);
   bool bit1 = segment.has(SegmentRegister::kWritableOrReadable);
   switch (access) {
-    case Access::Write: return !code && bit1;
-    case Access::Read: return !code || bit1;
-    default: return code;
+    case Access::Write:
+      return !code && bit1;
+    case Access::Read:
+      return !code || bit1;
+    default:
+      return code;
   }
 }
 
 /// SDM 3A 5.3: limit of expand-up and expand-down segments. A flat segment wraps at 4 GiB.
 bool within_limit(const SegmentRegister& segment, u64 offset, u32 size) {
-  bool down = (segment.attributes & (SegmentRegister::kCode | SegmentRegister::kConformingOrDown)) ==
-              SegmentRegister::kConformingOrDown;
+  bool down =
+      (segment.attributes & (SegmentRegister::kCode | SegmentRegister::kConformingOrDown)) ==
+      SegmentRegister::kConformingOrDown;
   u64 last = offset + size - 1;
   if (down) {
     u64 top = segment.has(SegmentRegister::kBig) ? 0xffffffffu : 0xffffu;
@@ -116,15 +120,20 @@ Expected<> store_value(GuestMemory& memory, u64 linear, Width width, u64 value,
 Expected<u64> read_operand(CpuContext& ctx, const Operands& ops, unsigned i) {
   const Operand& operand = ops.at[i];
   switch (operand.kind) {
-    case OperandKind::Gpr: case OperandKind::GprHigh: return read_gpr(ctx.state, operand);
+    case OperandKind::Gpr:
+    case OperandKind::GprHigh:
+      return read_gpr(ctx.state, operand);
     case OperandKind::Segment:
       return operand.reg < 6 ? u64{ctx.state.segment[operand.reg].selector} : 0;
-    case OperandKind::Immediate: case OperandKind::Relative: return ops.immediate;
+    case OperandKind::Immediate:
+    case OperandKind::Relative:
+      return ops.immediate;
     case OperandKind::Memory: {
       TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, bytes(operand.width()), Access::Read));
       return load_value(ctx.memory, linear, operand.width());
     }
-    default: return std::unexpected(Fault::ud());
+    default:
+      return std::unexpected(Fault::ud());
   }
 }
 
@@ -145,8 +154,7 @@ Expected<> read_bytes(CpuContext& ctx, const Operands& ops, void* out, u32 size,
   return ctx.memory.read(linear, out, size, Privilege::Current);
 }
 
-Expected<> write_bytes(CpuContext& ctx, const Operands& ops, const void* in, u32 size,
-                       u64 offset) {
+Expected<> write_bytes(CpuContext& ctx, const Operands& ops, const void* in, u32 size, u64 offset) {
   u64 address = (effective_address(ctx.state, ops) + offset) & mask(ops.address_width);
   TRY_ASSIGN(u64 linear, linear_address(ctx, ops.memory.segment, address, size, Access::Write));
   return ctx.memory.write(linear, in, size, Privilege::Current);
@@ -163,7 +171,10 @@ Stack::Stack(CpuContext& ctx)
 
 Stack::Stack(CpuContext& ctx, const SegmentRegister& ss, u64 pointer, Width pointer_width,
              Privilege privilege)
-    : ctx_(ctx), ss_(ss), width_(pointer_width), privilege_(privilege),
+    : ctx_(ctx),
+      ss_(ss),
+      width_(pointer_width),
+      privilege_(privilege),
       pointer_(pointer & mask(pointer_width)) {}
 
 /// 64-bit stacks have no segment; the others are checked as SS.

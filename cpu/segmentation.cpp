@@ -128,7 +128,8 @@ Expected<> load_segment(CpuContext& ctx, Segment which, u16 selector) {
 Expected<Descriptor> read_code_descriptor(CpuContext& ctx, u16 selector) {
   TRY_ASSIGN(Descriptor descriptor, read_descriptor(ctx, selector));
   if (!descriptor.is_code()) return refuse(Vector::Gp, selector);
-  bool long_and_big = descriptor.has(SegmentRegister::kLong) && descriptor.has(SegmentRegister::kBig);
+  bool long_and_big =
+      descriptor.has(SegmentRegister::kLong) && descriptor.has(SegmentRegister::kBig);
   if ((ctx.state.efer & Efer::kLma) && long_and_big) return refuse(Vector::Gp, selector);
   return descriptor;
 }
@@ -137,8 +138,8 @@ void drop_inner_segments(CpuState& state) {
   for (Segment which : {Segment::Es, Segment::Ds, Segment::Fs, Segment::Gs}) {
     SegmentRegister& segment = state.seg(which);
     if (segment.has(SegmentRegister::kUnusable)) continue;
-    bool conforming = segment.has(SegmentRegister::kCode) &&
-                      segment.has(SegmentRegister::kConformingOrDown);
+    bool conforming =
+        segment.has(SegmentRegister::kCode) && segment.has(SegmentRegister::kConformingOrDown);
     if (!conforming && segment.dpl() < state.cpl) segment = null_segment(0);
   }
 }

@@ -12,8 +12,18 @@ namespace penumbra::cpu {
 /// Types of system descriptors (SDM 3A table 3-2; 16-bit TSS types and gates are refused in long
 /// mode).
 enum class SystemType : u8 {
-  Tss16 = 1, Ldt = 2, BusyTss16 = 3, CallGate16 = 4, TaskGate = 5, InterruptGate16 = 6,
-  TrapGate16 = 7, Tss = 9, BusyTss = 11, CallGate = 12, InterruptGate = 14, TrapGate = 15,
+  Tss16 = 1,
+  Ldt = 2,
+  BusyTss16 = 3,
+  CallGate16 = 4,
+  TaskGate = 5,
+  InterruptGate16 = 6,
+  TrapGate16 = 7,
+  Tss = 9,
+  BusyTss = 11,
+  CallGate = 12,
+  InterruptGate = 14,
+  TrapGate = 15,
 };
 
 constexpr u16 rpl(u16 selector) { return selector & 3; }

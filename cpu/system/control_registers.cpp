@@ -30,21 +30,29 @@ u64 offered(const CpuModel& model, std::initializer_list<FeatureBits> rows) {
 
 /// Bits of CR4 that the model has; the others are reserved.
 u64 cr4_defined(const CpuModel& model) {
-  return Cr4::kPce |
-         offered(model, {{Feature::Tsc, Cr4::kTsd}, {Feature::De, Cr4::kDe},
-                         {Feature::Pse, Cr4::kPse}, {Feature::Pae, Cr4::kPae},
-                         {Feature::Mce, Cr4::kMce}, {Feature::Pge, Cr4::kPge},
-                         {Feature::Fxsr, Cr4::kOsfxsr}, {Feature::Sse, Cr4::kOsxmmexcpt},
-                         {Feature::Umip, Cr4::kUmip}, {Feature::Fsgsbase, Cr4::kFsgsbase},
-                         {Feature::Pcid, Cr4::kPcide}, {Feature::Xsave, Cr4::kOsxsave},
-                         {Feature::Smep, Cr4::kSmep}, {Feature::Smap, Cr4::kSmap}});
+  return Cr4::kPce | offered(model, {{Feature::Tsc, Cr4::kTsd},
+                                     {Feature::De, Cr4::kDe},
+                                     {Feature::Pse, Cr4::kPse},
+                                     {Feature::Pae, Cr4::kPae},
+                                     {Feature::Mce, Cr4::kMce},
+                                     {Feature::Pge, Cr4::kPge},
+                                     {Feature::Fxsr, Cr4::kOsfxsr},
+                                     {Feature::Sse, Cr4::kOsxmmexcpt},
+                                     {Feature::Umip, Cr4::kUmip},
+                                     {Feature::Fsgsbase, Cr4::kFsgsbase},
+                                     {Feature::Pcid, Cr4::kPcide},
+                                     {Feature::Xsave, Cr4::kOsxsave},
+                                     {Feature::Smep, Cr4::kSmep},
+                                     {Feature::Smap, Cr4::kSmap}});
 }
 
 /// AutoIBRS (bit 21) is accepted and kept: without speculation it holds by itself.
 u64 efer_defined(const CpuModel& model) {
-  return offered(model, {{Feature::Syscall, Efer::kSce}, {Feature::LongMode, Efer::kLme},
-                         {Feature::LongMode, Efer::kLma}, {Feature::Nx, Efer::kNxe},
-                         {Feature::LongMode, kEferAutoIbrs}});
+  return offered(model, {{Feature::Syscall, Efer::kSce},
+                         {Feature::LongMode, Efer::kLme},
+                         {Feature::LongMode, Efer::kLma},
+                         {Feature::Nx, Efer::kNxe},
+                         {Feature::Base, kEferAutoIbrs}});
 }
 
 /// Turning paging on or off enters or leaves long mode when EFER.LME is set (SDM 3A 9.8.5).
@@ -133,12 +141,23 @@ Outcome read_control(CpuContext& ctx, const Operands& ops) {
   const CpuState& state = ctx.state;
   u64 value = 0;
   switch (control_number(ctx, ops, 1)) {
-    case 0: value = state.cr0; break;
-    case 2: value = state.cr2; break;
-    case 3: value = state.cr3; break;
-    case 4: value = state.cr4; break;
-    case 8: value = ctx.environment.read_cr8(); break;
-    default: return undefined();
+    case 0:
+      value = state.cr0;
+      break;
+    case 2:
+      value = state.cr2;
+      break;
+    case 3:
+      value = state.cr3;
+      break;
+    case 4:
+      value = state.cr4;
+      break;
+    case 8:
+      value = ctx.environment.read_cr8();
+      break;
+    default:
+      return undefined();
   }
   write_gpr(ctx.state, ops.at[0].reg, in_long_mode(state) ? Width::W64 : Width::W32, value);
   return Next::EndBlock;
@@ -154,12 +173,23 @@ Outcome write_control(CpuContext& ctx, const Operands& ops) {
   u64 value = ctx.state.gpr[ops.at[1].reg & 15];
   if (!in_long_mode(ctx.state)) value &= 0xffffffffu;
   switch (control_number(ctx, ops, 0)) {
-    case 0: TRY(write_cr0(ctx, value)); break;
-    case 2: ctx.state.cr2 = value; break;
-    case 3: TRY(write_cr3(ctx, value)); break;
-    case 4: TRY(write_cr4(ctx, value)); break;
-    case 8: TRY(write_cr8(ctx, value)); break;
-    default: return undefined();
+    case 0:
+      TRY(write_cr0(ctx, value));
+      break;
+    case 2:
+      ctx.state.cr2 = value;
+      break;
+    case 3:
+      TRY(write_cr3(ctx, value));
+      break;
+    case 4:
+      TRY(write_cr4(ctx, value));
+      break;
+    case 8:
+      TRY(write_cr8(ctx, value));
+      break;
+    default:
+      return undefined();
   }
   return Next::EndBlock;
 }

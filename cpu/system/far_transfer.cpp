@@ -38,9 +38,7 @@ class FarBranch {
   bool long_active() const { return state_.efer & Efer::kLma; }
   bool long_target() const { return long_active() && code_.has(SegmentRegister::kLong); }
   bool calls() const { return kind_ == Transfer::Call; }
-  u64 return_rip() const {
-    return (state_.rip + ops_.length) & rip_mask(code_size(state_));
-  }
+  u64 return_rip() const { return (state_.rip + ops_.length) & rip_mask(code_size(state_)); }
   void push_return(Stack& stack, Width width) const {
     stack.push(state_.seg(Segment::Cs).selector, width);
     stack.push(return_rip(), width);
@@ -51,7 +49,7 @@ class FarBranch {
   const Operands& ops_;
   Transfer kind_;
   Width width_ = far_pointer_width(ctx_, ops_);  ///< of the pointer; pushes have the operand's
-  u16 selector_ = 0;  ///< of the pointer; then of the code segment
+  u16 selector_ = 0;                             ///< of the pointer; then of the code segment
   u64 offset_ = 0;
   Descriptor code_;
 };
@@ -95,8 +93,8 @@ Outcome FarBranch::run_protected() {
 Outcome FarBranch::through_segment() {
   TRY_ASSIGN(code_, read_code_descriptor(ctx_, selector_));
   u8 cpl = state_.cpl;
-  bool allowed = code_.is_conforming() ? code_.dpl() <= cpl
-                                       : rpl(selector_) <= cpl && code_.dpl() == cpl;
+  bool allowed =
+      code_.is_conforming() ? code_.dpl() <= cpl : rpl(selector_) <= cpl && code_.dpl() == cpl;
   if (!allowed) return refuse(Vector::Gp, selector_);
   if (!code_.present()) return refuse(Vector::Np, selector_);
   Stack stack(ctx_);
@@ -122,8 +120,8 @@ Outcome FarBranch::finish(Stack& stack, u8 cpl, Width width) {
 Outcome FarBranch::through_system() {
   TRY_ASSIGN(code_, read_system_descriptor(ctx_, selector_));
   SystemType type = code_.system_type();
-  bool call_gate = type == SystemType::CallGate ||
-                   (type == SystemType::CallGate16 && !long_active());
+  bool call_gate =
+      type == SystemType::CallGate || (type == SystemType::CallGate16 && !long_active());
   bool task = !long_active() && (type == SystemType::TaskGate || type == SystemType::Tss ||
                                  type == SystemType::Tss16);
   if (!call_gate && !task) return refuse(Vector::Gp, selector_);
@@ -145,8 +143,7 @@ Outcome FarBranch::through_task(u16 tss_selector) {
 Expected<> FarBranch::check_target(u8 privilege, u16 code_selector) {
   if (is_null(code_selector)) return general_protection();
   TRY_ASSIGN(code_, read_code_descriptor(ctx_, code_selector));
-  if (long_active() && !code_.has(SegmentRegister::kLong))
-    return refuse(Vector::Gp, code_selector);
+  if (long_active() && !code_.has(SegmentRegister::kLong)) return refuse(Vector::Gp, code_selector);
   bool same_only = !calls() && !code_.is_conforming();
   bool allowed = same_only ? code_.dpl() == privilege : code_.dpl() <= privilege;
   if (!allowed) return refuse(Vector::Gp, code_selector);
@@ -166,10 +163,9 @@ Outcome FarBranch::through_call_gate() {
   offset_ = gate.gate_offset();
   if (calls() && !code_.is_conforming() && code_.dpl() < state_.cpl) return call_inner(gate);
   Width width = gate_width(gate, long_active());
-  Stack stack = long_active()
-                    ? Stack(ctx_, state_.seg(Segment::Ss), state_.reg(Reg::Rsp), Width::W64,
-                            Privilege::Current)
-                    : Stack(ctx_);
+  Stack stack = long_active() ? Stack(ctx_, state_.seg(Segment::Ss), state_.reg(Reg::Rsp),
+                                      Width::W64, Privilege::Current)
+                              : Stack(ctx_);
   if (calls()) push_return(stack, width);
   return finish(stack, state_.cpl, width);
 }

@@ -54,7 +54,7 @@ void syscall_legacy(CpuContext& ctx, u64 return_rip) {
 Outcome syscall(CpuContext& ctx, const Operands& ops) {
   if (syscall_refused(ctx.state)) return undefined();
   u64 return_rip = next_rip(ctx.state, ops);
-  ctx.state.efer & Efer::kLma ? syscall_long(ctx, return_rip) : syscall_legacy(ctx, return_rip);
+  ctx.state.efer& Efer::kLma ? syscall_long(ctx, return_rip) : syscall_legacy(ctx, return_rip);
   set_cpl(ctx, 0);
   return Next::Branch;
 }
@@ -67,11 +67,10 @@ Outcome sysret(CpuContext& ctx, const Operands& ops) {
   u16 base = static_cast<u16>((state.star >> 48) | 3);
   bool to_long = ops.width == Width::W64;
   state.rip = to_long ? state.reg(Reg::Rcx) : state.reg(Reg::Rcx) & 0xffffffffu;
-  state.seg(Segment::Cs) = to_long ? flat(static_cast<u16>(base + 16), kFlatCode64, 3)
-                                   : flat(base, kFlatCode32, 3);
+  state.seg(Segment::Cs) =
+      to_long ? flat(static_cast<u16>(base + 16), kFlatCode64, 3) : flat(base, kFlatCode32, 3);
   state.seg(Segment::Ss).selector = static_cast<u16>(base + 8);
-  u64 flags = state.efer & Efer::kLma ? state.reg(Reg::R11) & kRestored
-                                      : state.flags() | Flag::kIf;
+  u64 flags = state.efer & Efer::kLma ? state.reg(Reg::R11) & kRestored : state.flags() | Flag::kIf;
   set_flags(ctx, flags);
   set_cpl(ctx, 3);
   return Next::Branch;

@@ -13,15 +13,15 @@ namespace penumbra::cpu {
 namespace {
 
 enum class Check : u8 {
-  Any,         ///< all 64 bits
-  Canonical,   ///< #GP(0) unless canonical
-  Low32,       ///< the upper half is dropped (AMD)
+  Any,        ///< all 64 bits
+  Canonical,  ///< #GP(0) unless canonical
+  Low32,      ///< the upper half is dropped (AMD)
 };
 
 /// MSRs that are a field of the state.
 struct FieldMsr {
   u32 index;
-  u64 CpuState::*field;
+  u64 CpuState::* field;
   Check check;
   Feature feature;
 };
@@ -40,22 +40,20 @@ constexpr FieldMsr kFields[] = {
 /// MSRs that are kept in StoredMsrs without an effect; `writable` bits beyond are #GP(0).
 struct KeptMsr {
   u32 index;
-  u64 StoredMsrs::*field;
+  u64 StoredMsrs::* field;
   u64 writable;
 };
 constexpr KeptMsr kKept[] = {
-    {0x17a, &StoredMsrs::mcg_status, 7},
-    {0x17b, &StoredMsrs::mcg_control, ~0ull},
-    {0xc0010010, &StoredMsrs::syscfg, 0x7c0000},
-    {0xc0010015, &StoredMsrs::hwcr, 0xffffffff},
+    {0x17a, &StoredMsrs::mcg_status, 7},         {0x17b, &StoredMsrs::mcg_control, ~0ull},
+    {0xc0010010, &StoredMsrs::syscfg, 0x7c0000}, {0xc0010015, &StoredMsrs::hwcr, 0xffffffff},
     {0xc001001f, &StoredMsrs::nb_cfg, ~0ull},
 };
 
-constexpr u32 kTsc = 0x10, kApicBase = 0x1b, kTscAdjust = 0x3b, kPatchLevel = 0x8b,
-              kMtrrCap = 0xfe, kMcgCap = 0x179, kDebugControl = 0x1d9, kMtrrVariable = 0x200,
-              kPat = 0x277, kMtrrDefault = 0x2ff, kMcBanks = 0x400, kTscDeadline = 0x6e0,
-              kX2Apic = 0x800, kEfer = 0xc0000080, kFsBase = 0xc0000100, kGsBase = 0xc0000101,
-              kHwcr = 0xc0010015, kDeConfig = 0xc0011029;
+constexpr u32 kTsc = 0x10, kApicBase = 0x1b, kTscAdjust = 0x3b, kPatchLevel = 0x8b, kMtrrCap = 0xfe,
+              kMcgCap = 0x179, kDebugControl = 0x1d9, kMtrrVariable = 0x200, kPat = 0x277,
+              kMtrrDefault = 0x2ff, kMcBanks = 0x400, kTscDeadline = 0x6e0, kX2Apic = 0x800,
+              kEfer = 0xc0000080, kFsBase = 0xc0000100, kGsBase = 0xc0000101, kHwcr = 0xc0010015,
+              kDeConfig = 0xc0011029;
 constexpr u32 kMtrrFixed[11] = {0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
                                 0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
 constexpr u32 kBanks = std::size(StoredMsrs{}.mc_bank), kVariableRanges = 8;
@@ -63,9 +61,9 @@ constexpr u64 kMcgControlPresent = bit(8);
 /// VCNT 8, fixed ranges, write-combining.
 constexpr u64 kMtrrCapabilities = kVariableRanges | bit(8) | bit(10);
 constexpr u64 kMicrocode = 0x0a101148;
-constexpr u64 kTscAtP0 = bit(24);             ///< HWCR: the TSC counts at the P0 frequency
-constexpr u64 kMcStatusWritable = bit(18);    ///< HWCR
-constexpr u64 kLfenceSerializes = bit(1);     ///< DE_CFG
+constexpr u64 kTscAtP0 = bit(24);           ///< HWCR: the TSC counts at the P0 frequency
+constexpr u64 kMcStatusWritable = bit(18);  ///< HWCR
+constexpr u64 kLfenceSerializes = bit(1);   ///< DE_CFG
 
 bool between(u32 index, u32 first, u32 count) { return index - first < count; }
 bool is_apic(u32 index) {
@@ -92,11 +90,16 @@ class MemoryTypes {
   u64* slot() const { return slot_; }
   bool takes(u64 value) const {
     switch (kind_) {
-      case Kind::Pat: return are_memory_types(value, true);
-      case Kind::Fixed: return are_memory_types(value, false);
-      case Kind::Default: return !(value & ~0xcffull) && is_memory_type(value & 0xff);
-      case Kind::Base: return !(value & (reserved_ | 0xf00)) && is_memory_type(value & 0xff);
-      default: return !(value & (reserved_ | 0x7ff));
+      case Kind::Pat:
+        return are_memory_types(value, true);
+      case Kind::Fixed:
+        return are_memory_types(value, false);
+      case Kind::Default:
+        return !(value & ~0xcffull) && is_memory_type(value & 0xff);
+      case Kind::Base:
+        return !(value & (reserved_ | 0xf00)) && is_memory_type(value & 0xff);
+      default:
+        return !(value & (reserved_ | 0x7ff));
     }
   }
 
@@ -133,15 +136,24 @@ bool is_machine_check(const CpuModel& model, u32 index) {
 /// Values that follow from the model or the clock.
 std::optional<u64> computed(CpuContext& ctx, u32 index) {
   switch (index) {
-    case kTsc: return ctx.environment.clock_tsc() + ctx.state.tsc_offset;
-    case kPatchLevel: return kMicrocode;
-    case kMcgCap: return kBanks | kMcgControlPresent;
-    case kMtrrCap: return kMtrrCapabilities;
-    case kDebugControl: return 0;
-    case kEfer: return ctx.state.efer;
-    case kDeConfig: return kLfenceSerializes;
-    case kHwcr: return ctx.state.msr.hwcr | kTscAtP0;
-    default: return std::nullopt;
+    case kTsc:
+      return ctx.environment.clock_tsc() + ctx.state.tsc_offset;
+    case kPatchLevel:
+      return kMicrocode;
+    case kMcgCap:
+      return kBanks | kMcgControlPresent;
+    case kMtrrCap:
+      return kMtrrCapabilities;
+    case kDebugControl:
+      return 0;
+    case kEfer:
+      return ctx.state.efer;
+    case kDeConfig:
+      return kLfenceSerializes;
+    case kHwcr:
+      return ctx.state.msr.hwcr | kTscAtP0;
+    default:
+      return std::nullopt;
   }
 }
 

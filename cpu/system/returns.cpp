@@ -74,8 +74,8 @@ Expected<Return> begin_return(CpuContext& ctx, const FarPointer& pointer) {
 Expected<> pop_outer_stack(CpuContext& ctx, Stack& stack, Width width, Return& target) {
   TRY_ASSIGN(target.rsp, stack.pop(width));
   TRY_ASSIGN(u64 selector, stack.pop(width));
-  TRY_ASSIGN(target.ss, check_return_stack(ctx, static_cast<u16>(selector), target.cpl,
-                                           target.code));
+  TRY_ASSIGN(target.ss,
+             check_return_stack(ctx, static_cast<u16>(selector), target.cpl, target.code));
   target.loads_stack = true;
   return {};
 }

@@ -37,8 +37,7 @@ Expected<std::optional<Descriptor>> find(CpuContext& ctx, u16 selector, bool wid
 }
 
 bool visible(const CpuState& state, u16 selector, const Descriptor& descriptor) {
-  return descriptor.is_conforming() ||
-         descriptor.dpl() >= std::max<u8>(state.cpl, rpl(selector));
+  return descriptor.is_conforming() || descriptor.dpl() >= std::max<u8>(state.cpl, rpl(selector));
 }
 
 /// The descriptor that LAR (gates too) or LSL may look at, if any.

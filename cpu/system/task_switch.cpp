@@ -134,8 +134,7 @@ Expected<> Switch::probe_writes() {
   u32 saved = out.ldt - out.rip;
   TRY(ctx_.memory.probe(linear(state_.tr.base + out.rip), saved, Access::Write,
                         Privilege::Implicit));
-  if (nests())
-    TRY(ctx_.memory.probe(linear(target_.base), 2, Access::Write, Privilege::Implicit));
+  if (nests()) TRY(ctx_.memory.probe(linear(target_.base), 2, Access::Write, Privilege::Implicit));
   for (u16 selector : {state_.tr.selector, request_.selector}) {
     TRY_ASSIGN(u64 address, descriptor_address(ctx_, selector, 8, Vector::Ts));
     TRY(ctx_.memory.probe(address + 5, 1, Access::Write, Privilege::Implicit));
@@ -150,8 +149,7 @@ Expected<> Switch::save_outgoing() {
   if (returns()) flags &= ~u64{Flag::kNt};
   TRY(save(l.rip, l.width, request_.resume_rip));
   TRY(save(l.rip + step, l.width, flags));
-  for (unsigned i = 0; i < 8; ++i)
-    TRY(save(l.registers + i * step, l.width, state_.gpr[i]));
+  for (unsigned i = 0; i < 8; ++i) TRY(save(l.registers + i * step, l.width, state_.gpr[i]));
   for (unsigned i = 0; i < l.segment_count; ++i)
     TRY(save(l.segments + i * step, Width::W16, state_.segment[i].selector));
   if (nests()) {
@@ -215,8 +213,8 @@ Expected<> Switch::load_code() {
   u16 selector = image_.segment[static_cast<u8>(Segment::Cs)];
   if (is_null(selector)) return refuse(Vector::Ts, selector);
   TRY_ASSIGN(Descriptor code, read_descriptor(ctx_, selector, Vector::Ts));
-  bool fits = code.is_code() && (code.is_conforming() ? code.dpl() <= rpl(selector)
-                                                      : code.dpl() == rpl(selector));
+  bool fits = code.is_code() &&
+              (code.is_conforming() ? code.dpl() <= rpl(selector) : code.dpl() == rpl(selector));
   if (!fits) return refuse(Vector::Ts, selector);
   if (!code.present()) return refuse(Vector::Np, selector);
   SegmentRegister cs = segment_register(selector, code);
@@ -227,8 +225,7 @@ Expected<> Switch::load_code() {
 
 Expected<> Switch::load_stack_and_data() {
   u16 stack_selector = image_.segment[static_cast<u8>(Segment::Ss)];
-  TRY_ASSIGN(SegmentRegister ss,
-             check_stack_segment(ctx_, stack_selector, state_.cpl, Vector::Ts));
+  TRY_ASSIGN(SegmentRegister ss, check_stack_segment(ctx_, stack_selector, state_.cpl, Vector::Ts));
   TRY(mark_accessed(ctx_, ss));
   state_.seg(Segment::Ss) = ss;
   for (Segment which : {Segment::Ds, Segment::Es, Segment::Fs, Segment::Gs})

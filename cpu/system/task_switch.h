@@ -13,7 +13,7 @@ namespace penumbra::cpu {
 enum class TaskReason : u8 { Jump, Call, Interrupt, Return };
 
 struct TaskSwitch {
-  u16 selector = 0;     ///< of the TSS
+  u16 selector = 0;  ///< of the TSS
   TaskReason reason = TaskReason::Jump;
   u64 resume_rip = 0;   ///< where the old task goes on
   u64 extra_flags = 0;  ///< set in the image of its EFLAGS (RF of a fault)

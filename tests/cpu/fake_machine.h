@@ -30,8 +30,7 @@ class FlatMemory final : public GuestMemory {
   Expected<> probe(u64 linear, u32 size, Access access, Privilege) override {
     for (u64 at = linear; at < linear + size; ++at) {
       u32 write = access == Access::Write ? PageFaultCode::kWrite : 0;
-      if (at >= kSize || absent.contains(at >> 12))
-        return std::unexpected(Fault::page(at, write));
+      if (at >= kSize || absent.contains(at >> 12)) return std::unexpected(Fault::page(at, write));
       if (write && read_only.contains(at >> 12))
         return std::unexpected(Fault::page(at, write | PageFaultCode::kPresent));
     }
@@ -44,9 +43,13 @@ class FlatMemory final : public GuestMemory {
   }
 
   template <class T>
-  T get(u64 linear) const { return load_from<T>(&bytes_[linear]); }
+  T get(u64 linear) const {
+    return load_from<T>(&bytes_[linear]);
+  }
   template <class T>
-  void put(u64 linear, T value) { store_to(&bytes_[linear], value); }
+  void put(u64 linear, T value) {
+    store_to(&bytes_[linear], value);
+  }
   const std::vector<u8>& bytes() const { return bytes_; }
 
   std::set<u64> absent, read_only;  ///< page numbers
@@ -109,8 +112,8 @@ struct FakeMachine {
   static constexpr u64 kGdt = 0x1000, kIdt = 0x3000, kTss = 0x4000, kOldTss = 0x4800,
                        kStack0 = 0x9000, kStack3 = 0xb000, kIst1 = 0xd000, kHandler = 0x6000;
   // GDT of every mode; in long mode the code segments have L instead of D.
-  static constexpr u16 kCode0 = 0x08, kData0 = 0x10, kCode3 = 0x1b, kData3 = 0x23, kTssSelector =
-      0x28, kFree = 0x40;
+  static constexpr u16 kCode0 = 0x08, kData0 = 0x10, kCode3 = 0x1b, kData3 = 0x23,
+                       kTssSelector = 0x28, kFree = 0x40;
 
   CpuModel model;
   FlatMemory memory;

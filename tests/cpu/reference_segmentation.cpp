@@ -8,8 +8,8 @@
 #include <random>
 
 #include "cpu/interrupts.h"
-#include "cpu/system/forms.h"
 #include "cpu/ops.h"
+#include "cpu/system/forms.h"
 #include "fake_machine.h"
 
 using namespace penumbra;
@@ -18,7 +18,8 @@ using namespace penumbra::cpu::test;
 
 namespace {
 
-// -- the checker -------------------------------------------------------------------------------------
+// -- the checker
+// -------------------------------------------------------------------------------------
 
 /// What table 3-1 and 3-2 of SDM 3A say of a type number.
 struct Facts {
@@ -29,8 +30,8 @@ struct Facts {
 
 Facts facts_of(u8 access, u8 flags) {
   static const char* const kSegments[16] = {
-      "data r",  "data r",  "data rw", "data rw", "data r",  "data r",  "data rw", "data rw",
-      "code",    "code",    "code r",  "code r",  "code c",  "code c",  "code c r", "code c r"};
+      "data r", "data r", "data rw", "data rw", "data r", "data r", "data rw",  "data rw",
+      "code",   "code",   "code r",  "code r",  "code c", "code c", "code c r", "code c r"};
   Facts f{};
   f.segment = access & 0x10;
   f.type = access % 16;
@@ -62,7 +63,8 @@ struct Level {
 std::string expect_data_load(const Facts& f, Level at, u16 selector) {
   if (!f.segment) return fault("#GP", selector);
   if (f.code && !f.readable) return fault("#GP", selector);
-  if ((f.data || !f.conforming) && (at.rpl > f.dpl || at.cpl > f.dpl)) return fault("#GP", selector);
+  if ((f.data || !f.conforming) && (at.rpl > f.dpl || at.cpl > f.dpl))
+    return fault("#GP", selector);
   if (!f.present) return fault("#NP", selector);
   return "ok";
 }
@@ -124,7 +126,8 @@ std::string expect_return(const Facts& code, Level at, u16 selector) {
 /// The level that the handler or the gate's code runs at.
 u8 expect_cpl(const Facts& code, u8 cpl) { return code.conforming ? cpl : code.dpl; }
 
-// -- the machine under test --------------------------------------------------------------------------
+// -- the machine under test
+// --------------------------------------------------------------------------
 
 constexpr u16 kTested = 0x40, kGate = 0x50;  // the descriptors that vary
 constexpr u16 kStacks[4] = {0x10, 0x71, 0x7a, 0x23};
@@ -153,7 +156,8 @@ struct Subject : FakeMachine {
     memory.put<u64>(kGdt + kTested, descriptor(0, 0xfffff, access, flags));
   }
   void set_gate(u8 access, u8 type_kept) {
-    memory.put<u64>(kGdt + kGate, gate(kTested, 0x7000, static_cast<u8>((access & 0xf0) | type_kept)));
+    memory.put<u64>(kGdt + kGate,
+                    gate(kTested, 0x7000, static_cast<u8>((access & 0xf0) | type_kept)));
   }
   std::string transfer(bool call, u16 selector) {
     Operands pointer = memory_operands(0x2000, 6, Width::W32);
@@ -184,7 +188,8 @@ void for_all_levels(Check check) {
 /// One CHECK a mismatch, so that the output names it; the count keeps success quick.
 struct Tally {
   u64 compared = 0, allowed = 0;
-  void operator()(const std::string& actual, const std::string& expected, const Facts& f, Level at) {
+  void operator()(const std::string& actual, const std::string& expected, const Facts& f,
+                  Level at) {
     ++compared;
     allowed += expected == "ok";
     if (actual == expected) return;
@@ -287,14 +292,16 @@ TEST_CASE("reference: call gates", "[reference]") {
   for (int i = 0; i < kDraws; ++i) {
     Level at{draw.level(), draw.level(), draw.coin()};
     Subject& s = at.long_mode ? wide : narrow;
-    u8 code_access = draw.code_access(), flags = draw.code_flags(), gate_access = draw.gate_access();
+    u8 code_access = draw.code_access(), flags = draw.code_flags(),
+       gate_access = draw.gate_access();
     bool call = draw.coin();
     gate_access &= 0xe0;
     s.set_tested(code_access, flags);
     s.set_gate(gate_access, 12);
     s.at(at.cpl);
     Facts code = facts_of(code_access, flags);
-    std::string expected = expect_call_gate(facts_of(gate_access | 12, 0), code, at, call, kGate, kTested);
+    std::string expected =
+        expect_call_gate(facts_of(gate_access | 12, 0), code, at, call, kGate, kTested);
     tally(s.transfer(call, kGate | at.rpl), expected, code, at);
     u8 level = call ? expect_cpl(code, at.cpl) : at.cpl;
     if (expected == "ok" && s.state.cpl != level) CHECK(s.state.cpl == level);
@@ -311,7 +318,8 @@ TEST_CASE("reference: interrupts", "[reference]") {
   for (int i = 0; i < kDraws; ++i) {
     Level at{draw.level(), 0, draw.coin()};
     Subject& s = at.long_mode ? wide : narrow;
-    u8 code_access = draw.code_access(), flags = draw.code_flags(), gate_access = draw.gate_access();
+    u8 code_access = draw.code_access(), flags = draw.code_flags(),
+       gate_access = draw.gate_access();
     bool software = draw.coin();
     if ((gate_access & 0x1f) == 5) continue;  // task gates
     s.set_tested(code_access, flags);

@@ -36,11 +36,14 @@ const ControlRow kControl[] = {
     {"PKE is not offered", 0, 0, 0, 4, Cr4::kPke, "#GP(0)"},
     {"what Linux sets", 0, 0, 0, 4, 0x370ef0 & ~Cr4::kPcide & ~Cr4::kLa57, "ok"},
     {"PCIDE outside long mode", kPaged, Cr4::kPae, 0, 4, Cr4::kPae | Cr4::kPcide, "#GP(0)"},
-    {"PCIDE in long mode", kPaged, Cr4::kPae, Efer::kLme | Efer::kLma, 4, Cr4::kPae | Cr4::kPcide, "ok"},
+    {"PCIDE in long mode", kPaged, Cr4::kPae, Efer::kLme | Efer::kLma, 4, Cr4::kPae | Cr4::kPcide,
+     "ok"},
     {"PAE off in long mode", kPaged, Cr4::kPae, Efer::kLme | Efer::kLma, 4, 0, "#GP(0)"},
-    {"CR3 beyond the physical width", kPaged, Cr4::kPae, Efer::kLme | Efer::kLma, 3, bit(40), "#GP(0)"},
+    {"CR3 beyond the physical width", kPaged, Cr4::kPae, Efer::kLme | Efer::kLma, 3, bit(40),
+     "#GP(0)"},
     {"CR3 bit 63 without PCIDE", kPaged, Cr4::kPae, Efer::kLme | Efer::kLma, 3, bit(63), "#GP(0)"},
-    {"CR3 bit 63 with PCIDE", kPaged, Cr4::kPae | Cr4::kPcide, Efer::kLme | Efer::kLma, 3, bit(63) | 0x5001, "ok"},
+    {"CR3 bit 63 with PCIDE", kPaged, Cr4::kPae | Cr4::kPcide, Efer::kLme | Efer::kLma, 3,
+     bit(63) | 0x5001, "ok"},
     {"CR8", kPaged, Cr4::kPae, Efer::kLme | Efer::kLma, 8, 15, "ok"},
     {"CR8 beyond 15", kPaged, Cr4::kPae, Efer::kLme | Efer::kLma, 8, 16, "#GP(0)"},
     {"CR1", 0, 0, 0, 1, 0, "#UD"},
@@ -63,7 +66,7 @@ Operands from_control(u8 number) {
 
 /// 64-bit code where the row is in long mode, else a 32-bit segment.
 void prepare(FakeMachine& m, const ControlRow& row) {
-  row.efer & Efer::kLma ? m.enter_long() : m.enter_protected();
+  row.efer& Efer::kLma ? m.enter_long() : m.enter_protected();
   m.state.cr0 = row.cr0 | Cr0::kEt;
   m.state.cr4 = row.cr4;
   m.state.efer = row.efer;
@@ -85,7 +88,8 @@ TEST_CASE("writes of control registers are checked", "[system]") {
     }
     m.state.cpl = 3;
     bool exists = std::string(row.answer) != "#UD";
-    CHECK(outcome_text(ops::mov_control(m.ctx, to_control(row.number))) == (exists ? "#GP(0)" : "#UD"));
+    CHECK(outcome_text(ops::mov_control(m.ctx, to_control(row.number))) ==
+          (exists ? "#GP(0)" : "#UD"));
   }
 }
 

@@ -106,25 +106,34 @@ namespace {
 struct GateRow {
   const char* name;
   u8 cpl;
-  u16 selector;      ///< of the gate, at 40h
+  u16 selector;  ///< of the gate, at 40h
   u8 gate_access;
-  u16 code;          ///< 48h: code of level 0 or as `code_access`
+  u16 code;  ///< 48h: code of level 0 or as `code_access`
   u8 code_access;
   const char* call_answer;
   const char* jmp_answer;
 };
 
 const GateRow kGates[] = {
-    {"to the inner level", 3, 0x43, access_byte(kCallGate, 3, true), 0x48, access_byte(kCodeRead, 0), "ok", "#GP(48)"},
-    {"same level", 0, 0x40, access_byte(kCallGate, 0, true), 0x48, access_byte(kCodeRead, 0), "ok", "ok"},
-    {"gate DPL below CPL", 3, 0x43, access_byte(kCallGate, 2, true), 0x48, access_byte(kCodeRead, 0), "#GP(40)", "#GP(40)"},
-    {"gate DPL below RPL", 0, 0x41, access_byte(kCallGate, 0, true), 0x48, access_byte(kCodeRead, 0), "#GP(40)", "#GP(40)"},
-    {"gate not present", 3, 0x43, access_byte(kCallGate, 3, true, false), 0x48, access_byte(kCodeRead, 0), "#NP(40)", "#NP(40)"},
+    {"to the inner level", 3, 0x43, access_byte(kCallGate, 3, true), 0x48,
+     access_byte(kCodeRead, 0), "ok", "#GP(48)"},
+    {"same level", 0, 0x40, access_byte(kCallGate, 0, true), 0x48, access_byte(kCodeRead, 0), "ok",
+     "ok"},
+    {"gate DPL below CPL", 3, 0x43, access_byte(kCallGate, 2, true), 0x48,
+     access_byte(kCodeRead, 0), "#GP(40)", "#GP(40)"},
+    {"gate DPL below RPL", 0, 0x41, access_byte(kCallGate, 0, true), 0x48,
+     access_byte(kCodeRead, 0), "#GP(40)", "#GP(40)"},
+    {"gate not present", 3, 0x43, access_byte(kCallGate, 3, true, false), 0x48,
+     access_byte(kCodeRead, 0), "#NP(40)", "#NP(40)"},
     {"null code", 3, 0x43, access_byte(kCallGate, 3, true), 0x00, 0, "#GP(0)", "#GP(0)"},
-    {"data", 3, 0x43, access_byte(kCallGate, 3, true), 0x48, access_byte(kReadWrite, 0), "#GP(48)", "#GP(48)"},
-    {"outer code", 0, 0x40, access_byte(kCallGate, 3, true), 0x48, access_byte(kCodeRead, 3), "#GP(48)", "#GP(48)"},
-    {"code not present", 3, 0x43, access_byte(kCallGate, 3, true), 0x48, access_byte(kCodeRead, 0, false, false), "#NP(48)", "#GP(48)"},
-    {"conforming code", 3, 0x43, access_byte(kCallGate, 3, true), 0x48, access_byte(kConforming, 0), "ok", "ok"},
+    {"data", 3, 0x43, access_byte(kCallGate, 3, true), 0x48, access_byte(kReadWrite, 0), "#GP(48)",
+     "#GP(48)"},
+    {"outer code", 0, 0x40, access_byte(kCallGate, 3, true), 0x48, access_byte(kCodeRead, 3),
+     "#GP(48)", "#GP(48)"},
+    {"code not present", 3, 0x43, access_byte(kCallGate, 3, true), 0x48,
+     access_byte(kCodeRead, 0, false, false), "#NP(48)", "#GP(48)"},
+    {"conforming code", 3, 0x43, access_byte(kCallGate, 3, true), 0x48, access_byte(kConforming, 0),
+     "ok", "ok"},
 };
 
 }  // namespace
@@ -165,8 +174,12 @@ TEST_CASE("a call gate to the inner level copies parameters", "[system]") {
   REQUIRE(ops::call_far(m.ctx, far_pointer(0x43, 0)));
   u64 rsp = m.state.reg(Reg::Rsp);
   CHECK(rsp == FakeMachine::kStack0 - 24);
-  const u32 expected[] = {0x5007, FakeMachine::kCode3, 0x1111, 0x2222,
-                          static_cast<u32>(FakeMachine::kStack3), FakeMachine::kData3};
+  const u32 expected[] = {0x5007,
+                          FakeMachine::kCode3,
+                          0x1111,
+                          0x2222,
+                          static_cast<u32>(FakeMachine::kStack3),
+                          FakeMachine::kData3};
   for (unsigned i = 0; i < 6; ++i) CHECK(m.memory.get<u32>(rsp + 4 * i) == expected[i]);
   CHECK(m.state.cpl == 0);
   CHECK(m.state.seg(Segment::Cs).selector == FakeMachine::kCode0);
@@ -219,7 +232,8 @@ TEST_CASE("a failing inner call leaves the caller as it was", "[system]") {
   CHECK(m.state.seg(Segment::Ss).selector == FakeMachine::kData3);
 }
 
-// -- tasks -------------------------------------------------------------------------------------------
+// -- tasks
+// -------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -294,10 +308,13 @@ TEST_CASE("a task gate in the IDT pushes the error code on the new stack", "[sys
 
 TEST_CASE("tasks that cannot be entered leave the old one running", "[system]") {
   TaskMachine m;
-  auto text = [&](u16 selector) { return outcome_text(ops::jmp_far(m.ctx, far_pointer(selector, 0))); };
+  auto text = [&](u16 selector) {
+    return outcome_text(ops::jmp_far(m.ctx, far_pointer(selector, 0)));
+  };
   SECTION("busy") { CHECK(text(FakeMachine::kTssSelector) == "#GP(28)"); }
   SECTION("not present") {
-    m.set_descriptor(0x60, descriptor(TaskMachine::kNewTss, 0x67, access_byte(9, 0, true, false), 0));
+    m.set_descriptor(0x60,
+                     descriptor(TaskMachine::kNewTss, 0x67, access_byte(9, 0, true, false), 0));
     CHECK(text(0x60) == "#NP(60)");
   }
   SECTION("too short") {

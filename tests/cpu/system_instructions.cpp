@@ -141,7 +141,8 @@ TEST_CASE("SWAPGS and the base instructions", "[system]") {
   CHECK(outcome_text(ops::swapgs(m.ctx, {})) == "#UD");
 }
 
-// -- flags -------------------------------------------------------------------------------------------
+// -- flags
+// -------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -156,13 +157,16 @@ struct PopfRow {
 };
 
 const PopfRow kPopf[] = {
-    {"CPL 0 takes IOPL and IF", 0, 0, false, Width::W32, Flag::kIopl | Flag::kIf, "ok", Flag::kIopl | Flag::kIf},
+    {"CPL 0 takes IOPL and IF", 0, 0, false, Width::W32, Flag::kIopl | Flag::kIf, "ok",
+     Flag::kIopl | Flag::kIf},
     {"CPL 3 takes neither", 3, 0, false, Width::W32, Flag::kIopl | Flag::kIf, "ok", 0},
     {"IOPL 3 allows IF", 3, 3, false, Width::W32, Flag::kIf, "ok", Flag::kIopl | Flag::kIf},
     {"RF and VM are not taken", 0, 0, false, Width::W32, Flag::kRf | Flag::kVm, "ok", 0},
-    {"16-bit leaves AC and ID", 0, 0, false, Width::W16, Flag::kAc | Flag::kId | Flag::kCf, "ok", Flag::kCf},
+    {"16-bit leaves AC and ID", 0, 0, false, Width::W16, Flag::kAc | Flag::kId | Flag::kCf, "ok",
+     Flag::kCf},
     {"virtual-8086 below IOPL 3", 3, 0, true, Width::W16, 0, "#GP(0)", Flag::kVm},
-    {"virtual-8086 with IOPL 3", 3, 3, true, Width::W16, Flag::kIf, "ok", Flag::kVm | Flag::kIopl | Flag::kIf},
+    {"virtual-8086 with IOPL 3", 3, 3, true, Width::W16, Flag::kIf, "ok",
+     Flag::kVm | Flag::kIopl | Flag::kIf},
 };
 
 }  // namespace
@@ -216,7 +220,8 @@ TEST_CASE("CLI and STI ask IOPL, STI shadows once", "[system]") {
   CHECK_FALSE(m.state.flag(Flag::kAc));
 }
 
-// -- ports -------------------------------------------------------------------------------------------
+// -- ports
+// -------------------------------------------------------------------------------------------
 
 TEST_CASE("the I/O permission bitmap", "[system]") {
   FakeMachine m;
@@ -271,7 +276,8 @@ TEST_CASE("IN and OUT", "[system]") {
   CHECK(outcome_text(ops::out(m.ctx, out)) == "#GP(0)");
 }
 
-// -- tables and selectors ----------------------------------------------------------------------------
+// -- tables and selectors
+// ----------------------------------------------------------------------------
 
 TEST_CASE("descriptor-table registers", "[system]") {
   FakeMachine m;

@@ -37,8 +37,12 @@ struct ProtectedMachine : FakeMachine {
   }
 };
 
-u64 word(const FakeMachine& m, unsigned i) { return m.memory.get<u64>(m.state.reg(Reg::Rsp) + 8 * i); }
-u32 dword(const FakeMachine& m, unsigned i) { return m.memory.get<u32>(m.state.reg(Reg::Rsp) + 4 * i); }
+u64 word(const FakeMachine& m, unsigned i) {
+  return m.memory.get<u64>(m.state.reg(Reg::Rsp) + 8 * i);
+}
+u32 dword(const FakeMachine& m, unsigned i) {
+  return m.memory.get<u32>(m.state.reg(Reg::Rsp) + 4 * i);
+}
 
 }  // namespace
 
@@ -101,21 +105,32 @@ struct GateRow {
 // Vector 21h: the IDT's error code is 21h * 8 + 2, plus EXT unless software caused it.
 const GateRow kGates[] = {
     {"interrupt gate", EventSource::External, 3, access_byte(14, 0, true), 0x08, "ok", "ok"},
-    {"INT n needs DPL >= CPL", EventSource::SoftwareInt, 3, access_byte(14, 0, true), 0x08, "#GP(10a)", "#GP(10a)"},
+    {"INT n needs DPL >= CPL", EventSource::SoftwareInt, 3, access_byte(14, 0, true), 0x08,
+     "#GP(10a)", "#GP(10a)"},
     {"INT n with DPL 3", EventSource::SoftwareInt, 3, access_byte(14, 3, true), 0x08, "ok", "ok"},
-    {"INT1 ignores DPL", EventSource::PrivilegedTrap, 3, access_byte(14, 0, true), 0x08, "ok", "ok"},
-    {"not present", EventSource::External, 0, access_byte(14, 0, true, false), 0x08, "#NP(10b)", "#NP(10b)"},
-    {"not present, software", EventSource::SoftwareInt, 0, access_byte(14, 0, true, false), 0x08, "#NP(10a)", "#NP(10a)"},
-    {"DPL before presence", EventSource::SoftwareInt, 3, access_byte(14, 0, true, false), 0x08, "#GP(10a)", "#GP(10a)"},
+    {"INT1 ignores DPL", EventSource::PrivilegedTrap, 3, access_byte(14, 0, true), 0x08, "ok",
+     "ok"},
+    {"not present", EventSource::External, 0, access_byte(14, 0, true, false), 0x08, "#NP(10b)",
+     "#NP(10b)"},
+    {"not present, software", EventSource::SoftwareInt, 0, access_byte(14, 0, true, false), 0x08,
+     "#NP(10a)", "#NP(10a)"},
+    {"DPL before presence", EventSource::SoftwareInt, 3, access_byte(14, 0, true, false), 0x08,
+     "#GP(10a)", "#GP(10a)"},
     {"not a gate", EventSource::External, 0, access_byte(9, 0, true), 0x08, "#GP(10b)", "#GP(10b)"},
     {"call gate", EventSource::External, 0, access_byte(12, 0, true), 0x08, "#GP(10b)", "#GP(10b)"},
-    {"a data descriptor", EventSource::External, 0, access_byte(14, 0, false), 0x08, "#GP(10b)", "#GP(10b)"},
+    {"a data descriptor", EventSource::External, 0, access_byte(14, 0, false), 0x08, "#GP(10b)",
+     "#GP(10b)"},
     {"16-bit gate", EventSource::External, 0, access_byte(6, 0, true), 0x08, "#GP(10b)", "ok"},
-    {"null code selector", EventSource::External, 0, access_byte(14, 0, true), 0x00, "#GP(1)", "#GP(1)"},
-    {"data segment as code", EventSource::External, 0, access_byte(14, 0, true), 0x10, "#GP(11)", "#GP(11)"},
-    {"code of an outer level", EventSource::External, 0, access_byte(14, 0, true), 0x1b, "#GP(19)", "#GP(19)"},
-    {"beyond the GDT", EventSource::External, 0, access_byte(14, 0, true), 0x1008, "#GP(1009)", "#GP(1009)"},
-    {"outer level, software", EventSource::SoftwareInt, 0, access_byte(14, 0, true), 0x1b, "#GP(18)", "#GP(18)"},
+    {"null code selector", EventSource::External, 0, access_byte(14, 0, true), 0x00, "#GP(1)",
+     "#GP(1)"},
+    {"data segment as code", EventSource::External, 0, access_byte(14, 0, true), 0x10, "#GP(11)",
+     "#GP(11)"},
+    {"code of an outer level", EventSource::External, 0, access_byte(14, 0, true), 0x1b, "#GP(19)",
+     "#GP(19)"},
+    {"beyond the GDT", EventSource::External, 0, access_byte(14, 0, true), 0x1008, "#GP(1009)",
+     "#GP(1009)"},
+    {"outer level, software", EventSource::SoftwareInt, 0, access_byte(14, 0, true), 0x1b,
+     "#GP(18)", "#GP(18)"},
 };
 
 }  // namespace
@@ -298,7 +313,8 @@ TEST_CASE("a faulting INT n leaves rip at the instruction", "[system]") {
   CHECK(word(m, 0) == 0x5002);
 }
 
-// -- double and triple faults (SDM 3A table 6-5) -----------------------------------------------------
+// -- double and triple faults (SDM 3A table 6-5)
+// -----------------------------------------------------
 
 namespace {
 
@@ -327,14 +343,14 @@ u8 vector_after(Vector first, bool page_fault, bool software) {
 }  // namespace
 
 TEST_CASE("which pairs of exceptions make a double fault", "[system]") {
-  CHECK(vector_after(Vector::De, false, false) == 8);   // contributory, contributory
+  CHECK(vector_after(Vector::De, false, false) == 8);  // contributory, contributory
   CHECK(vector_after(Vector::Gp, false, false) == 8);
   CHECK(vector_after(Vector::Pf, false, false) == 8);   // page fault, contributory
   CHECK(vector_after(Vector::Ud, false, false) == 11);  // benign, contributory: in series
   CHECK(vector_after(Vector::De, true, false) == 14);   // contributory, page fault: in series
   CHECK(vector_after(Vector::Pf, true, false) == 8);    // page fault, page fault
   CHECK(vector_after(Vector::Ud, true, false) == 14);
-  CHECK(vector_after(Vector::Gp, false, true) == 11);   // INT 13 is benign
+  CHECK(vector_after(Vector::Gp, false, true) == 11);  // INT 13 is benign
   CHECK(vector_after(Vector::Df, false, false) == 0xff);
   CHECK(vector_after(Vector::Df, true, false) == 0xff);
 }

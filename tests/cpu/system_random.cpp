@@ -28,8 +28,9 @@ const Operation kOperations[] = {
 #include "cpu/instructions/system.def"
 #undef PENUMBRA_NAMED
 #undef PENUMBRA_LIFT
-    {"MOV CR", ops::mov_control},   {"MOV DR", ops::mov_debug},   {"MOV Sreg", ops::mov_segment},
-    {"PUSH Sreg", ops::push_segment}, {"POP Sreg", ops::pop_segment}, {"JMP far", ops::jmp_far},
+    {"MOV CR", ops::mov_control},   {"MOV DR", ops::mov_debug},
+    {"MOV Sreg", ops::mov_segment}, {"PUSH Sreg", ops::push_segment},
+    {"POP Sreg", ops::pop_segment}, {"JMP far", ops::jmp_far},
     {"CALL far", ops::call_far},    {"RET far", ops::ret_far},
 };
 
@@ -47,7 +48,8 @@ class Draw {
   }
 
   void fill_tables(FakeMachine& m) {
-    for (u64 at = FakeMachine::kGdt; at < FakeMachine::kTss; at += 8) m.memory.put(at, table_entry());
+    for (u64 at = FakeMachine::kGdt; at < FakeMachine::kTss; at += 8)
+      m.memory.put(at, table_entry());
     for (u64 at = FakeMachine::kTss; at < FakeMachine::kTss + 0x1000; at += 4)
       m.memory.put<u32>(at, one_in(2) ? selector() : static_cast<u32>(address()));
     for (u64 at = 0x5000; at < 0xc000; at += 4)
@@ -84,7 +86,8 @@ class Draw {
     static constexpr Width kWidths[] = {Width::W16, Width::W32, Width::W64};
     Operands ops;
     for (Operand& operand : ops.at)
-      operand = {static_cast<OperandKind>(below(14)), static_cast<u8>(below(8)), kSizes[below(4)], false};
+      operand = {static_cast<OperandKind>(below(14)), static_cast<u8>(below(8)), kSizes[below(4)],
+                 false};
     ops.count = static_cast<u8>(below(4));
     ops.length = static_cast<u8>(1 + below(15));
     ops.width = kWidths[below(3)];

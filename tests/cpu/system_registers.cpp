@@ -95,7 +95,8 @@ TEST_CASE("model-specific registers", "[system]") {
 TEST_CASE("unknown MSRs and other levels are refused", "[system]") {
   FakeMachine m;
   m.enter_long();
-  for (u32 index : {0x0u, 0x3au, 0x48u, 0x49u, 0xceu, 0x1a0u, 0x410u, 0xc0010000u, 0xc0010004u, 0xc001011fu}) {
+  for (u32 index :
+       {0x0u, 0x3au, 0x48u, 0x49u, 0xceu, 0x1a0u, 0x410u, 0xc0010000u, 0xc0010004u, 0xc001011fu}) {
     INFO(std::hex << index);
     CHECK(write_msr(m, index, 0) == "#GP(0)");
     CHECK(outcome_text(ops::rdmsr(m.ctx, {})) == "#GP(0)");
@@ -118,7 +119,7 @@ TEST_CASE("EFER", "[system]") {
   CHECK(write_msr(m, 0xc0000080, before | bit(12)) == "#GP(0)");  // SVME is not offered
   CHECK(write_msr(m, 0xc0000080, Efer::kLme) == "ok");
   CHECK(read_msr(m, 0xc0000080) == (Efer::kLme | Efer::kLma));  // LMA is read-only
-  CHECK(m.environment.mode_changes == 1);                        // NXE changed
+  CHECK(m.environment.mode_changes == 1);                       // NXE changed
 }
 
 TEST_CASE("TSC and TSC_ADJUST move together", "[system]") {
@@ -204,7 +205,8 @@ TEST_CASE("CPU models are parsed", "[system]") {
   REQUIRE(legacy);
   CHECK_FALSE(legacy->has(Feature::Pcid));
   CHECK(CpuModel::parse("default,").has_value());
-  for (const char* bad : {"", "486", "default,xsave", "default,-", "default,-nonsense", "default,,+sse"}) {
+  for (const char* bad :
+       {"", "486", "default,xsave", "default,-", "default,-nonsense", "default,,+sse"}) {
     INFO(bad);
     auto refused = CpuModel::parse(bad);
     REQUIRE_FALSE(refused);

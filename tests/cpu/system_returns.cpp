@@ -99,7 +99,8 @@ TEST_CASE("IRETQ checks what it returns to", "[system]") {
     m.run_at(row.cpl);
     m.set_descriptor(0x40, descriptor(0, 0xfffff, access_byte(kConforming, 0), kLongFlag | kPages));
     m.set_descriptor(0x48, descriptor(0, 0xfffff, access_byte(kCodeRead, 3), kBigFlag | kPages));
-    m.set_descriptor(0x50, descriptor(0, 0xfffff, access_byte(kCodeRead, 0, false, false), kLongFlag));
+    m.set_descriptor(0x50,
+                     descriptor(0, 0xfffff, access_byte(kCodeRead, 0, false, false), kLongFlag));
     m.set_descriptor(0x58, descriptor(0, 0xfffff, access_byte(kCodeRead, 0), kLongFlag | kBigFlag));
     put_stack<u64>(m, {row.rip, row.cs, 2, 0x7f00, row.ss});
     auto outcome = ops::iret(m.ctx, sized(Width::W64));
@@ -156,7 +157,8 @@ TEST_CASE("the flags that IRETQ restores depend on CPL and IOPL", "[system]") {
     m.run_at(row.cpl);
     u64 iopl = u64{row.iopl} << 12;
     m.state.set_flags(row.before | iopl);
-    put_stack<u64>(m, {0x7000, u64(row.cpl ? 0x1b : 0x08), row.image | 2, 0x7f00, u64(row.cpl ? 0x23 : 0x10)});
+    put_stack<u64>(
+        m, {0x7000, u64(row.cpl ? 0x1b : 0x08), row.image | 2, 0x7f00, u64(row.cpl ? 0x23 : 0x10)});
     REQUIRE(ops::iret(m.ctx, sized(Width::W64)));
     CHECK(m.state.flags() == (row.after | 2 | (row.cpl ? iopl : 0)));
   }
@@ -190,7 +192,8 @@ TEST_CASE("IRETD to the same and to an outer level", "[system]") {
 TEST_CASE("IRETD to virtual-8086 mode", "[system]") {
   FakeMachine m;
   m.enter_protected();
-  put_stack<u32>(m, {0x100, 0x1000, Flag::kVm | Flag::kIf | 2, 0xfffe, 0x2000, 0x3000, 0x4000, 0x5000, 0x6000});
+  put_stack<u32>(m, {0x100, 0x1000, Flag::kVm | Flag::kIf | 2, 0xfffe, 0x2000, 0x3000, 0x4000,
+                     0x5000, 0x6000});
   SECTION("from CPL 0") {
     REQUIRE(ops::iret(m.ctx, sized(Width::W32)));
     CHECK(m.state.flag(Flag::kVm));

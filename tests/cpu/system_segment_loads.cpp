@@ -44,12 +44,15 @@ const LoadRow kLoads[] = {
     {"data of an outer level", Segment::Fs, 0, 0x40, access_byte(kReadWrite, 3), "ok", "ok"},
     {"RPL above DPL", Segment::Ds, 0, 0x41, access_byte(kReadWrite, 0), "#GP(40)", "#GP(40)"},
     {"CPL above DPL", Segment::Gs, 3, 0x43, access_byte(kReadWrite, 2), "#GP(40)", "#GP(40)"},
-    {"conforming code ignores levels", Segment::Ds, 3, 0x43, access_byte(kConforming, 0), "ok", "ok"},
+    {"conforming code ignores levels", Segment::Ds, 3, 0x43, access_byte(kConforming, 0), "ok",
+     "ok"},
     {"readable code", Segment::Ds, 0, 0x40, access_byte(kCodeRead, 0), "ok", "ok"},
     {"execute-only code", Segment::Ds, 0, 0x40, access_byte(kExecuteOnly, 0), "#GP(40)", "#GP(40)"},
     {"system segment", Segment::Ds, 0, 0x40, access_byte(2, 0, true), "#GP(40)", "#GP(40)"},
-    {"not present", Segment::Ds, 0, 0x40, access_byte(kReadWrite, 0, false, false), "#NP(40)", "#NP(40)"},
-    {"type before presence", Segment::Ds, 0, 0x40, access_byte(kExecuteOnly, 0, false, false), "#GP(40)", "#GP(40)"},
+    {"not present", Segment::Ds, 0, 0x40, access_byte(kReadWrite, 0, false, false), "#NP(40)",
+     "#NP(40)"},
+    {"type before presence", Segment::Ds, 0, 0x40, access_byte(kExecuteOnly, 0, false, false),
+     "#GP(40)", "#GP(40)"},
     {"null data", Segment::Ds, 3, 0x03, 0, "ok", "ok"},
     {"beyond the limit", Segment::Ds, 0, 0x1000, 0, "#GP(1000)", "#GP(1000)"},
     {"no LDT", Segment::Ds, 0, 0x44, 0, "#GP(44)", "#GP(44)"},
@@ -57,7 +60,8 @@ const LoadRow kLoads[] = {
     {"stack RPL", Segment::Ss, 0, 0x43, access_byte(kReadWrite, 0), "#GP(40)", "#GP(40)"},
     {"stack DPL", Segment::Ss, 3, 0x43, access_byte(kReadWrite, 0), "#GP(40)", "#GP(40)"},
     {"stack read-only", Segment::Ss, 0, 0x40, access_byte(kReadOnly, 0), "#GP(40)", "#GP(40)"},
-    {"stack not present is #SS", Segment::Ss, 0, 0x40, access_byte(kReadWrite, 0, false, false), "#SS(40)", "#SS(40)"},
+    {"stack not present is #SS", Segment::Ss, 0, 0x40, access_byte(kReadWrite, 0, false, false),
+     "#SS(40)", "#SS(40)"},
     {"null stack", Segment::Ss, 0, 0x00, 0, "#GP(0)", "ok"},
     {"null stack, RPL is not CPL", Segment::Ss, 0, 0x01, 0, "#GP(0)", "#GP(0)"},
     {"null stack at CPL 3", Segment::Ss, 3, 0x03, 0, "#GP(0)", "#GP(0)"},
@@ -69,7 +73,8 @@ void check_load(const LoadRow& row, bool long_mode) {
   FakeMachine m;
   long_mode ? m.enter_long() : m.enter_protected();
   m.run_at(row.cpl);
-  if ((row.selector & 0xfffc) == 0x40) m.set_descriptor(0x40, descriptor(0x1234, 0xfffff, row.access, kFlat));
+  if ((row.selector & 0xfffc) == 0x40)
+    m.set_descriptor(0x40, descriptor(0x1234, 0xfffff, row.access, kFlat));
   SegmentRegister before = m.state.seg(row.segment);
   auto outcome = mov_sreg(m, row.segment, row.selector);
   CHECK(outcome_text(outcome) == (long_mode ? row.long_answer : row.protected_answer));
@@ -156,8 +161,10 @@ struct AddressRow {
 
 const AddressRow kAddresses[] = {
     {"last byte", Segment::Ds, kReadWrite, 0xffff, 0, 0xffff, 1, Access::Write, "ok"},
-    {"word beyond the limit", Segment::Ds, kReadWrite, 0xffff, 0, 0xffff, 2, Access::Read, "#GP(0)"},
-    {"stack beyond the limit", Segment::Ss, kReadWrite, 0xffff, 0, 0x10000, 1, Access::Read, "#SS(0)"},
+    {"word beyond the limit", Segment::Ds, kReadWrite, 0xffff, 0, 0xffff, 2, Access::Read,
+     "#GP(0)"},
+    {"stack beyond the limit", Segment::Ss, kReadWrite, 0xffff, 0, 0x10000, 1, Access::Read,
+     "#SS(0)"},
     {"write to read-only", Segment::Ds, kReadOnly, 0xffff, 0, 0, 1, Access::Write, "#GP(0)"},
     {"read of read-only", Segment::Ds, kReadOnly, 0xffff, 0, 0, 1, Access::Read, "ok"},
     {"write to code", Segment::Cs, kCodeRead, 0xffff, 0, 0, 1, Access::Write, "#GP(0)"},
