@@ -93,16 +93,20 @@ bool is_string(const ZydisDecodedInstruction& in) {
          (in.opcode >= 0xaa && in.opcode <= 0xaf);
 }
 
-/// The last of F2h and F3h counts; F2h repeats like F3h where no condition ends the loop.
+/// F2h or F3h, the last of them, or 0.
+u8 last_repeat_prefix(const ZydisDecodedInstruction& in) {
+  for (unsigned i = in.raw.prefix_count; i-- > 0;)
+    if (u8 value = in.raw.prefixes[i].value; value == 0xf2 || value == 0xf3) return value;
+  return 0;
+}
+
+/// F2h repeats like F3h where no condition ends the loop.
 Repeat repeat_of(const ZydisDecodedInstruction& in) {
   if (!is_string(in)) return Repeat::None;
   bool compares = (in.opcode | 1) == 0xa7 || (in.opcode | 1) == 0xaf;
-  for (unsigned i = in.raw.prefix_count; i-- > 0;) {
-    u8 value = in.raw.prefixes[i].value;
-    if (value == 0xf3) return Repeat::Rep;
-    if (value == 0xf2) return compares ? Repeat::Repne : Repeat::Rep;
-  }
-  return Repeat::None;
+  u8 prefix = last_repeat_prefix(in);
+  if (prefix == 0) return Repeat::None;
+  return prefix == 0xf2 && compares ? Repeat::Repne : Repeat::Rep;
 }
 
 /// Kind and number of a register; kind None for what Operand does not describe.
@@ -260,9 +264,18 @@ void become_xchg_r8(Instruction& result) {
   result.operands.count = 2;
 }
 
+/// The reference CPU takes the condition of LOOPE and LOOPNE from F2h or F3h where one stands.
+Mnemonic loop_condition(const ZydisDecodedInstruction& in) {
+  bool conditional = in.mnemonic == ZYDIS_MNEMONIC_LOOPE || in.mnemonic == ZYDIS_MNEMONIC_LOOPNE;
+  u8 prefix = conditional ? last_repeat_prefix(in) : 0;
+  if (prefix == 0) return in.mnemonic;
+  return prefix == 0xf2 ? ZYDIS_MNEMONIC_LOOPNE : ZYDIS_MNEMONIC_LOOPE;
+}
+
 /// What the reference CPU does otherwise than the decoder library says.
 void apply_vendor(const ZydisDecodedInstruction& in, Instruction& result) {
   Operands& out = result.operands;
+  result.mnemonic = loop_condition(in);
   if (is_short_near_branch(in)) {
     out.width = Width::W16;
     resize(out, OperandKind::Memory, 2);

@@ -8,6 +8,8 @@
 // cannot be read or holds no test.
 #include <fmt/format.h>
 
+#include <Zydis/Mnemonic.h>
+
 #include <cstdlib>
 #include <map>
 
@@ -87,7 +89,7 @@ class Check {
         result.back().insert(result.back().end(), rest.begin(),
                              rest.begin() + static_cast<long>(length));
       } else {
-        ++left_out_[fmt::format("{}: {}", row_of(in->mnemonic)->name, reason)];
+        ++left_out_[fmt::format("{}: {}", ZydisMnemonicGetString(in->mnemonic), reason)];
         result.emplace_back();
       }
       rest = rest.subspan(length);

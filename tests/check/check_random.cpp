@@ -145,12 +145,18 @@ std::optional<Options> parse(int count, char** arguments) {
   return options;
 }
 
-/// The forms whose extensions the model has.
+/// Far transfers load selectors of the host kernel's GDT.
+bool judged_form(const Form& form, CodeSize size) {
+  auto bytes = plain(form, size);
+  return missing_extension(bytes, size).empty() && !decoded(bytes, size).instruction.operands.far;
+}
+
+/// The forms whose extensions the model has and that the host can judge.
 std::map<frontend::Mnemonic, std::vector<Form>> supported_forms(CodeSize size) {
   auto all = enumerate_forms(size);
   for (auto& [mnemonic, forms] : all)
     std::erase_if(forms, [&](const Form& form) {
-      return !missing_extension(plain(form, size), size).empty();
+      return !judged_form(form, size);
     });
   std::erase_if(all, [](const auto& entry) { return entry.second.empty(); });
   return all;

@@ -196,6 +196,15 @@ TEST_CASE("mandatory prefixes are no repeats") {
   CHECK(good("f3 c3").operands.repeat == Repeat::None);
 }
 
+TEST_CASE("F2 and F3 choose the condition of LOOPE and LOOPNE") {
+  CHECK(good("e1 02").mnemonic == ZYDIS_MNEMONIC_LOOPE);
+  CHECK(good("f2 e1 02").mnemonic == ZYDIS_MNEMONIC_LOOPNE);
+  CHECK(good("f3 e1 02").mnemonic == ZYDIS_MNEMONIC_LOOPE);
+  CHECK(good("f3 e0 02").mnemonic == ZYDIS_MNEMONIC_LOOPE);
+  CHECK(good("f3 f2 e0 02").mnemonic == ZYDIS_MNEMONIC_LOOPNE);
+  CHECK(good("f2 e2 02").mnemonic == ZYDIS_MNEMONIC_LOOP);
+}
+
 TEST_CASE("LOCK is for memory destinations of read-modify-write instructions") {
   CHECK(good("f0 01 00").operands.lock);
   CHECK(good("f0 0f c7 0f").operands.lock);

@@ -13,7 +13,7 @@ namespace penumbra::oracle {
 
 struct Mask {
   u32 flags = 0;              ///< EFLAGS bits that are undefined
-  u16 fpu_status = 0;         ///< x87 status bits that are undefined
+  bool mxcsr_mask = false;    ///< memory may hold MXCSR_MASK: bit 17 is the host's alone
   bool operator==(const Mask&) const = default;
 };
 
