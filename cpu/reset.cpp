@@ -38,7 +38,9 @@ void reset_core(CpuState& state, const CpuModel& model) {
 void reset(CpuState& state, const CpuModel& model) {
   CpuState fresh;
   fresh.table = state.table;
+  fresh.engine = state.engine;
   fresh.instructions_left = state.instructions_left;
+  fresh.stop_below = __atomic_load_n(&state.stop_below, __ATOMIC_RELAXED);
   fresh.retired = state.retired;
   state = fresh;
   reset_core(state, model);

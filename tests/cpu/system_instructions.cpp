@@ -40,7 +40,7 @@ TEST_CASE("SYSCALL and SYSRET", "[system]") {
   m.state.star = 0x0013'0008'0000'0000;
   m.state.lstar = 0xffffffff80001000;
   m.state.sfmask = Flag::kIf | Flag::kTf;
-  m.state.set_flags(Flag::kIf | Flag::kCf | 2);
+  m.state.set_flags(Flag::kIf | Flag::kCf | Flag::kRf | 2);
   REQUIRE(*ops::syscall(m.ctx, sized(Width::W64)) == Next::Branch);
   CHECK(m.state.rip == 0xffffffff80001000);
   CHECK(m.state.reg(Reg::Rcx) == 0x5002);

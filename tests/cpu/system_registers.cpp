@@ -219,7 +219,9 @@ TEST_CASE("reset is the manual's", "[system]") {
   FakeMachine m;
   m.enter_long();
   m.state.retired = 77;
+  m.state.engine = &m;
   reset(m.state, m.model);
+  CHECK(m.state.engine == &m);
   CHECK(m.state.rip == 0xfff0);
   CHECK(m.state.seg(Segment::Cs).selector == 0xf000);
   CHECK(m.state.seg(Segment::Cs).base == 0xffff0000);
