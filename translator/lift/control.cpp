@@ -34,7 +34,7 @@ void lift_ret(Lifter& l, u32) {
   Slot target = l.top_of_stack(l.width());
   l.check_target(target);
   u64 parameters = l.operands().count > 0 ? l.operands().immediate & 0xffff : 0;
-  l.release_stack(bytes(l.width()) + static_cast<u32>(parameters));
+  l.move_stack(static_cast<i32>(bytes(l.width()) + parameters));
   l.jump_to(target);
 }
 

@@ -2,11 +2,29 @@
 
 namespace penumbra::translator {
 
+namespace {
+
+/// A load that fills its register needs no temporary.
+bool loads_whole_register(Lifter& l) {
+  return l.operand(0).kind == OperandKind::Gpr && l.operand(0).size >= 4 &&
+         l.operand(1).is_memory();
+}
+
+void load_whole_register(Lifter& l) {
+  Width from = l.operand(1).width();
+  l.load_into(gpr_slot(l.operand(0).reg), l.address(bytes(from), Access::Read), from);
+}
+
+}  // namespace
+
 void lift_mov(Lifter& l, u32) {
+  if (loads_whole_register(l)) return load_whole_register(l);
   l.write(0, l.read(1));
 }
 
 void lift_extend(Lifter& l, u32 op) {
+  bool zero = static_cast<Op>(op) == Op::ZeroExtend;
+  if (zero && loads_whole_register(l)) return load_whole_register(l);
   Slot source = l.read_slot(1);
   l.emit({.op = static_cast<Op>(op), .width = l.operand(0).width(), .from = l.operand(1).width(),
           .d = gpr_slot(l.operand(0).reg), .a = source});

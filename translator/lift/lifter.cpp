@@ -239,9 +239,13 @@ Address Lifter::combine(Slot offset, Segment segment, u32 size, Access access) {
 
 Slot Lifter::load(const Address& where, Width width) {
   Slot slot = temporary();
-  emit({.op = Op::Load, .width = width, .scale = where.scale, .segment = where.segment, .d = slot,
-        .a = where.base, .b = where.index, .displacement = where.displacement});
+  load_into(slot, where, width);
   return slot;
+}
+
+void Lifter::load_into(Slot d, const Address& where, Width width) {
+  emit({.op = Op::Load, .width = width, .scale = where.scale, .segment = where.segment, .d = d,
+        .a = where.base, .b = where.index, .displacement = where.displacement});
 }
 
 void Lifter::store(const Address& where, Value value, Width width) {
@@ -386,31 +390,32 @@ Width Lifter::stack_width() const {
   return mode().has(CodeMode::kStack32) ? Width::W32 : Width::W16;
 }
 
-Slot Lifter::stack_offset(i32 delta) {
-  Slot slot = temporary();
-  if (stack_width() == Width::W16) move(slot, Value::of(0), Width::W64);
-  emit({.op = Op::Lea, .width = stack_width(), .d = slot, .a = gpr_slot(4), .b = kZeroSlot,
+Address Lifter::stack_address(i32 delta, Width width, Access access) {
+  if (mode().is_long()) {
+    return {.base = gpr_slot(4), .segment = Segment::Ss, .displacement = delta};
+  }
+  Slot offset = temporary();
+  if (stack_width() == Width::W16) move(offset, Value::of(0), Width::W64);
+  emit({.op = Op::Lea, .width = stack_width(), .d = offset, .a = gpr_slot(4), .b = kZeroSlot,
         .displacement = delta});
-  return slot;
+  return segment_address(Segment::Ss, offset, bytes(width), access);
+}
+
+void Lifter::move_stack(i32 delta) {
+  emit({.op = Op::Lea, .width = stack_width(), .d = gpr_slot(4), .a = gpr_slot(4),
+        .b = kZeroSlot, .displacement = delta});
 }
 
 void Lifter::push(Value value, Width width) {
-  Slot top = stack_offset(-static_cast<i32>(bytes(width)));
-  store(segment_address(Segment::Ss, top, bytes(width), Access::Write), value, width);
-  move(gpr_slot(4), Value::in(top), stack_width());
+  i32 size = static_cast<i32>(bytes(width));
+  store(stack_address(-size, width, Access::Write), value, width);
+  move_stack(-size);
 }
 
 void Lifter::address_after_pop(u32 size) {
   if (operands().memory.base == 4) instruction_.operands.memory.displacement += size;
 }
 
-Slot Lifter::top_of_stack(Width width) {
-  Slot top = stack_offset(0);
-  return load(segment_address(Segment::Ss, top, bytes(width), Access::Read), width);
-}
-
-void Lifter::release_stack(u32 size) {
-  move(gpr_slot(4), Value::in(stack_offset(static_cast<i32>(size))), stack_width());
-}
+Slot Lifter::top_of_stack(Width width) { return load(stack_address(0, width, Access::Read), width); }
 
 }  // namespace penumbra::translator

@@ -83,6 +83,8 @@ class Lifter {
   /// Offset `offset` (a slot already truncated) of `segment`.
   Address segment_address(Segment segment, Slot offset, u32 size, Access access);
   Slot load(const Address& address, Width width);
+  /// Zero-extended into the whole of d, which may be a register of 32 or 64 bits.
+  void load_into(Slot d, const Address& address, Width width);
   void store(const Address& address, Value value, Width width);
 
   // -- emission ----------------------------------------------------------------------------------
@@ -112,13 +114,14 @@ class Lifter {
   /// Stack width: 64 in 64-bit mode, else by SS.B.
   Width stack_width() const;
   void push(Value value, Width width);
-  /// The value on top of the stack, which stays; release_stack() commits the pop.
+  /// The value on top of the stack, which stays until move_stack() commits the pop.
   Slot top_of_stack(Width width);
-  void release_stack(u32 size);
+  /// SS:(RSP + delta) at the stack width.
+  Address stack_address(i32 delta, Width width, Access access);
+  /// RSP += delta at the stack width.
+  void move_stack(i32 delta);
   /// POP to memory addresses with RSP as it is after the pop.
   void address_after_pop(u32 size);
-  /// RSP + delta at the stack width, in a temporary.
-  Slot stack_offset(i32 delta);
   /// RIP of an offset from the code page's start, truncated to `width`, in a temporary.
   Slot code_address(u64 offset, Width width);
   /// Raises #GP(0) where RIP may not become `rip`. Before anything is committed.

@@ -7,13 +7,20 @@ void lift_push(Lifter& l, u32) {
 }
 
 void lift_pop(Lifter& l, u32) {
+  i32 size = static_cast<i32>(bytes(l.width()));
+  bool plain = !l.operand(0).is_memory() && l.operand(0).reg != 4 && l.width() >= Width::W32;
+  if (plain) {
+    Address top = l.stack_address(0, l.width(), Access::Read);
+    l.load_into(gpr_slot(l.operand(0).reg), top, l.width());
+    return l.move_stack(size);
+  }
   Slot value = l.top_of_stack(l.width());
   if (l.operand(0).is_memory()) {
     l.address_after_pop(bytes(l.width()));
     l.write(0, Value::in(value));
-    return l.release_stack(bytes(l.width()));
+    return l.move_stack(size);
   }
-  l.release_stack(bytes(l.width()));
+  l.move_stack(size);
   l.write(0, Value::in(value));
 }
 
@@ -21,11 +28,9 @@ void lift_pusha(Lifter& l, u32 argument) {
   Width width = static_cast<Width>(argument);
   i32 size = static_cast<i32>(bytes(width));
   for (u8 i = 0; i < 8; ++i) {
-    Slot where = l.stack_offset(-size * (i + 1));
-    Address address = l.segment_address(Segment::Ss, where, bytes(width), Access::Write);
-    l.store(address, Value::in(gpr_slot(i)), width);
+    l.store(l.stack_address(-size * (i + 1), width, Access::Write), Value::in(gpr_slot(i)), width);
   }
-  l.move(gpr_slot(4), Value::in(l.stack_offset(-size * 8)), l.stack_width());
+  l.move_stack(-size * 8);
 }
 
 void lift_popa(Lifter& l, u32 argument) {
@@ -33,11 +38,9 @@ void lift_popa(Lifter& l, u32 argument) {
   i32 size = static_cast<i32>(bytes(width));
   Slot values[8] = {};
   for (u8 i = 0; i < 8; ++i) {
-    if (i == 4) continue;
-    Slot where = l.stack_offset(size * (7 - i));
-    values[i] = l.load(l.segment_address(Segment::Ss, where, bytes(width), Access::Read), width);
+    if (i != 4) values[i] = l.load(l.stack_address(size * (7 - i), width, Access::Read), width);
   }
-  l.release_stack(bytes(width) * 8);
+  l.move_stack(size * 8);
   for (u8 i = 0; i < 8; ++i) {
     if (i != 4) l.move(gpr_slot(i), Value::in(values[i]), width);
   }

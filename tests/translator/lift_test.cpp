@@ -1,0 +1,149 @@
+// What guest instructions become, as printed IR, and what the passes may and may not remove.
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "translator/lift/lifter.h"
+#include "translator/translate.h"
+
+namespace penumbra::translator {
+namespace {
+
+Block block_of(std::vector<u8> code, CodeSize size = CodeSize::Long) {
+  code.resize(kPageSize, 0xcc);
+  CodeMode mode;
+  mode.set_size(size);
+  mode.set(CodeMode::kProtected, true);
+  mode.set(CodeMode::kFlatSegments, true);
+  mode.set(CodeMode::kOsFxsr, true);
+  cpu::CpuModel model;
+  auto block = translate({code, 0, {}}, mode, model, 64);
+  REQUIRE(block);
+  REQUIRE(verify(*block) == "");
+  return *block;
+}
+
+std::string ir(const std::vector<u8>& code) {
+  auto code_and_end = code;
+  code_and_end.insert(code_and_end.end(), {0x0f, 0x0b});  // ud2 ends the block
+  std::string text = print(block_of(code_and_end));
+  return text.substr(0, text.rfind("\n+") + 1);
+}
+
+TEST_CASE("moves and arithmetic are one micro-op", "[lift]") {
+  CHECK(ir({0x48, 0x89, 0xc3}) == "+000 (3 bytes)\n    rbx = Move.64 rax\n");
+  CHECK(ir({0x01, 0xd8}) == "+000 (2 bytes)\n    rax = Add.32 !flags rax, rbx\n");
+  CHECK(ir({0x83, 0xe8, 0x01}) == "+000 (3 bytes)\n    rax = Sub.32 !flags rax, 0x1\n");
+  CHECK(ir({0x0f, 0xb6, 0xc4}) == "+000 (3 bytes)\n    rax = ZeroExtend.32 rax+1\n");
+}
+
+TEST_CASE("a memory destination stores before it sets flags", "[lift]") {
+  CHECK(ir({0x01, 0x43, 0x08}) ==
+        "+000 (3 bytes)\n"
+        "    t0 = LoadForWrite.32 [rbx + 0x8]\n"
+        "    t1 = Add.32 t0, rax\n"
+        "    Store.32 [rbx + 0x8], t1\n"
+        "    Add.32 !flags t0, rax\n");
+}
+
+TEST_CASE("PUSH stores before it moves RSP", "[lift]") {
+  CHECK(ir({0x53}) ==
+        "+000 (1 bytes)\n"
+        "    Store.64 [rsp + -0x8], rbx\n"
+        "    rsp = Lea.64 [rsp + -0x8]\n");
+}
+
+TEST_CASE("GS-relative loads add the base in the address", "[lift]") {
+  CHECK(ir({0x65, 0x48, 0x8b, 0x43, 0x10}) ==
+        "+000 (5 bytes)\n    rax = Load.64 [rbx + gs.base + 0x10]\n");
+}
+
+TEST_CASE("flags overwritten at once are not computed", "[flags]") {
+  std::string text = ir({0x01, 0xd8, 0x29, 0xd8});  // add eax, ebx; sub eax, ebx
+  CHECK(text.find("Add.32 rax") != std::string::npos);
+  CHECK(text.find("Sub.32 !flags") != std::string::npos);
+}
+
+TEST_CASE("flags stay where something between may fault", "[flags]") {
+  std::string text = ir({0x01, 0xd8, 0x8b, 0x0e, 0x29, 0xd8});  // add; mov ecx, [rsi]; sub
+  CHECK(text.find("Add.32 !flags") != std::string::npos);
+}
+
+TEST_CASE("the carry that INC keeps costs nothing when flags are dead", "[flags]") {
+  std::string text = ir({0xff, 0xc0, 0x29, 0xd8});  // inc eax; sub eax, ebx
+  CHECK(text.find("GetCondition") == std::string::npos);
+  CHECK(ir({0xff, 0xc0}).find("GetCondition.64 b") != std::string::npos);
+}
+
+TEST_CASE("compare and branch are one micro-op", "[flags]") {
+  std::string text = print(block_of({0x48, 0x39, 0xd8, 0x74, 0x10}));  // cmp rax, rbx; je +16
+  CHECK(text.find("BranchSub.64 !flags rax, rbx, z, +0x15") != std::string::npos);
+  CHECK(text.find("BranchFlags") == std::string::npos);
+}
+
+TEST_CASE("an unknown encoding raises #UD, an overlong one #GP", "[lift]") {
+  Block undefined = block_of({0x0f, 0x04});
+  CHECK(undefined.ops.back().op == Op::Raise);
+  CHECK(undefined.ops.back().immediate == 6);
+  Block overlong = block_of(std::vector<u8>(16, 0x66));
+  CHECK(overlong.ops.back().immediate == 13);
+}
+
+TEST_CASE("an instruction that crosses the page waits for the next one", "[lift]") {
+  std::vector<u8> page(kPageSize, 0x90), next(kPageSize, 0);
+  page[kPageSize - 1] = 0xb8;  // mov eax, imm32
+  CodeMode mode;
+  mode.set_size(CodeSize::Long);
+  mode.set(CodeMode::kProtected, true);
+  cpu::CpuModel model;
+  CodeView view{page, static_cast<u16>(kPageSize - 1), {}};
+  CHECK_FALSE(translate(view, mode, model, 64));
+  view.next_page = next;
+  auto block = translate(view, mode, model, 64);
+  REQUIRE(block);
+  CHECK(block->crosses_page);
+  CHECK(block->instructions.size() == 1);
+  CHECK(block->end == kPageSize + 4);
+  view.start = kPageSize - 4;  // what precedes it ends in front of it
+  block = translate(view, mode, model, 64);
+  REQUIRE(block);
+  CHECK(block->end == kPageSize - 1);
+}
+
+TEST_CASE("the policy alone decides what becomes of sensitive instructions", "[sensitive]") {
+  frontend::Instruction sgdt;
+  sgdt.mnemonic = ZYDIS_MNEMONIC_SGDT;
+  sgdt.operands.length = 3;
+  frontend::Instruction hlt;
+  hlt.mnemonic = ZYDIS_MNEMONIC_HLT;
+  hlt.operands.length = 1;
+  cpu::CpuModel model;
+  auto lifted = [&](const frontend::Instruction& instruction, SensitivePolicy policy) {
+    Block block;
+    block.mode.set_size(CodeSize::Long);
+    Lifter lifter(block, model, policy);
+    lifter.lift(instruction, 0);
+    return block.ops.front().op;
+  };
+  CHECK(lifted(sgdt, {}) == Op::Call);
+  CHECK(lifted(hlt, {}) == Op::Call);
+  SensitivePolicy classical{SensitiveAction::Call, SensitiveAction::Trap};
+  CHECK(lifted(sgdt, classical) == Op::Call);
+  CHECK(lifted(hlt, classical) == Op::Raise);
+}
+
+TEST_CASE("the verifier sees a fault behind a commit", "[verify]") {
+  Block block;
+  block.instructions.push_back({0, 1});
+  block.ops.push_back({.op = Op::Move, .d = gpr_slot(0), .a = gpr_slot(1)});
+  block.ops.push_back({.op = Op::Load, .d = temporary_slot(0), .a = gpr_slot(0), .b = kZeroSlot});
+  block.ops.push_back({.op = Op::Jump, .immediate = 1});
+  CHECK(verify(block) == "instruction 0: may fault behind an architectural write");
+  block.ops[1] = {.op = Op::Move, .d = gpr_slot(0), .a = temporary_slot(3)};
+  CHECK(verify(block) == "instruction 0: temporary read before written");
+  block.ops.pop_back();
+  block.ops.pop_back();
+  CHECK(verify(block) == "instruction 0: the last micro-op does not leave");
+}
+
+}  // namespace
+}  // namespace penumbra::translator
