@@ -149,8 +149,10 @@ Expected<u8*> Mmu::span(u64 linear, Access access, Privilege privilege, u32& len
   TRY_ASSIGN(Target target, impl_->translator.translate(linear, access, privilege));
   bool checked = privilege == Privilege::Current && impl_->translator.strict();
   if (target.mmio() || checked) return nullptr;
-  bool plain = !target.location.rom && impl_->memory.plain(target.location.page);
-  return access != Access::Write || plain ? target.location.host : nullptr;
+  if (access != Access::Write) return target.location.host;
+  bool writable = !target.location.rom &&
+                  impl_->memory.bulk_writable(target.location.page, linear & kPageMask, length);
+  return writable ? target.location.host : nullptr;
 }
 
 Expected<GuestPhys> Mmu::fetch(u64 linear) {

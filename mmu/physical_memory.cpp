@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -140,6 +141,18 @@ void PhysicalMemory::note_store(RamPage page, u32 offset, u32 size) {
   mark_dirty(page);
   if (has_flag(page, kCode) && (code_lines_[page] & line_mask(offset, size)))
     notify_code(page, offset, size);
+}
+
+bool PhysicalMemory::bulk_writable(RamPage page, u32 offset, u32& length) {
+  mark_dirty(page);
+  if (has_flag(page, kTable))
+    for (ShadowListener* listener : listeners_) listener->retire_table(page);
+  if (!has_flag(page, kCode)) return true;
+  u64 from_here = code_lines_[page] >> (offset / 64);
+  if (from_here & 1) return false;
+  if (from_here)
+    length = std::min(length, static_cast<u32>(std::countr_zero(from_here)) * 64 - offset % 64);
+  return true;
 }
 
 /// Blocks are known by the physical address that they were fetched from: tells all aliases.

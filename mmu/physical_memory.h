@@ -56,6 +56,8 @@ class ShadowListener {
   /// Bytes [offset, offset + size) of a page table changed; `old` is the whole previous content of
   /// the 8-byte units that they touch.
   virtual void table_written(RamPage page, u32 offset, u32 size, const u8* old) = 0;
+  /// The page will be overwritten as a whole: forget that it was a page table.
+  virtual void retire_table(RamPage page) = 0;
   /// Physical addresses mean something else now.
   virtual void drop_everything() = 0;
 };
@@ -106,6 +108,9 @@ class PhysicalMemory {
 
   /// A store to RAM with all its consequences; does not cross the page.
   void store(RamPage page, u32 offset, const void* in, u32 size);
+  /// Whether bulk stores may start at this byte; cuts `length` to what has no consequences. A page
+  /// table stops being one: whoever fills or copies a page wholesale reuses it for something else.
+  bool bulk_writable(RamPage page, u32 offset, u32& length);
   /// Consequences of a store that was performed and changed no translation (A and D bits).
   void note_store(RamPage page, u32 offset, u32 size);
 

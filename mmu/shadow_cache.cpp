@@ -76,6 +76,14 @@ void ShadowCache::table_written(RamPage page, u32 offset, u32 size, const u8* ol
   for (const TableUses::Use& use : written_) entries_written(use, page, offset, size, old);
 }
 
+void ShadowCache::retire_table(RamPage page) {
+  written_ = uses_.of(page);
+  for (const TableUses::Use& use : written_) {
+    const PagingMode& mode = spaces_[use.space].mode();
+    spaces_[use.space].drop_range(use.base, 1ull << (mode.shift(use.level) + mode.index_bits));
+  }
+}
+
 void ShadowCache::entries_written(const TableUses::Use& use, RamPage page, u32 offset, u32 size,
                                   const u8* old) {
   ShadowSpace& space = spaces_[use.space];

@@ -34,6 +34,7 @@ class ShadowCache final : public ShadowListener {
 
   void drop_writers(RamPage page) override { views_.drop_writers(page); }
   void table_written(RamPage page, u32 offset, u32 size, const u8* old) override;
+  void retire_table(RamPage page) override;
   void drop_everything() override;
 
   /// Whether changing a present or absent entry from `old` to `now` can make a shadow entry wrong.

@@ -75,17 +75,17 @@ void Translator::write_cr3(u64 value) {
 // -- translation ---------------------------------------------------------------------------------
 
 /// What the view grants already needs no walk. A store to a tracked page is found here, too.
-bool Translator::known(const Piece& piece, Access access, Requester requester, Target& target) {
+bool Translator::known(u64 linear, u32 size, Access access, Requester requester, Target& target) {
   ViewKind kind = view_kind(requester);
   if (space_->view(kind) == ViewPool::kNone) return false;
   if (access == Access::Read) {
-    target.location.host = shadows_.view(*space_, kind).for_read(piece.linear, piece.size);
+    target.location.host = shadows_.view(*space_, kind).for_read(linear, size);
     return target.location.host;
   }
   if (access != Access::Write) return false;
-  RamPage page = shadows_.writable_page(*space_, kind, piece.linear, piece.size);
+  RamPage page = shadows_.writable_page(*space_, kind, linear, size);
   if (page == kNoPage) return false;
-  target.location = {memory_.page_host(page) + (piece.linear & kPageMask), page, false};
+  target.location = {memory_.page_host(page) + (linear & kPageMask), page, false};
   return true;
 }
 
@@ -118,6 +118,7 @@ void Translator::fill(const Walk& walk, u64 linear, Access access, Requester req
   if (!location.host) return;
   if (access == Access::Write && !location.rom) memory_.mark_dirty(location.page);
   ViewKind kind = view_kind(requester);
+  if (access == Access::Execute && shadows_.view(*space_, kind).for_execute(linear)) return;
   bool dirty = !walk.count || (walk.leaf().value & Entry::kDirty);
   bool data = kind != ViewKind::Strict;
   Grant grant{location.host, location.page};
@@ -142,7 +143,10 @@ Expected<Target> Translator::translate(u64 linear, Access access, Requester requ
 }
 
 Expected<Target> Translator::translate(u64 linear, Access access, Privilege privilege) {
-  return translate(linear, access, requester(privilege));
+  Target target;
+  Requester requester = this->requester(privilege);
+  if (access == Access::Write && known(linear, 1, access, requester, target)) return target;
+  return translate(linear, access, requester);
 }
 
 Expected<> Translator::translate(const Pieces& pieces, Access access, Privilege privilege,
@@ -150,10 +154,11 @@ Expected<> Translator::translate(const Pieces& pieces, Access access, Privilege 
   Requester requester = this->requester(privilege);
   std::array<bool, 2> ready{};
   for (u8 i = 0; i < pieces.count; ++i) {
-    ready[i] = known(pieces.at[i], access, requester, targets[i]);
+    const Piece& at = pieces.at[i];
+    ready[i] = known(at.linear, at.size, access, requester, targets[i]);
     if (ready[i] || pieces.count == 1) continue;
     Walk walk;
-    TRY(resolve(mode_.wrap(pieces.at[i].linear), access, requester, walk));
+    TRY(resolve(mode_.wrap(at.linear), access, requester, walk));
   }
   for (u8 i = 0; i < pieces.count; ++i) {
     if (ready[i]) continue;

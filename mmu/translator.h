@@ -28,7 +28,7 @@ struct Pieces {
   }
 };
 
-/// Where a translated piece ended up. The physical address is set for MMIO and by translate().
+/// Where a translated piece ended up. The physical address is known for MMIO and for fetches.
 struct Target {
   u64 physical = 0;
   Location location;
@@ -67,7 +67,7 @@ class Translator {
   void select_view();
   void load_pdptes();
 
-  bool known(const Piece& piece, Access access, Requester requester, Target& target);
+  bool known(u64 linear, u32 size, Access access, Requester requester, Target& target);
   Expected<> resolve(u64 linear, Access access, Requester requester, Walk& walk);
   bool commit(Walk& walk, u64 linear, Access access, Requester requester);
   void fill(const Walk& walk, u64 linear, Access access, Requester requester);

@@ -156,14 +156,38 @@ TEST_CASE("Bulk spans end at the page and refuse what is not plain") {
   CHECK(*world.mmu.span(0x5010, Access::Read, Privilege::Current, length) ==
         world.space->ram() + 0x5010);
   CHECK(length == 0xff0);
-  world.space->mark_code({0x5000}, 1);
-  CHECK(*world.mmu.span(0x5010, Access::Write, Privilege::Current, length) == nullptr);
+  world.space->mark_code({0x5200}, 100);
+  CHECK(*world.mmu.span(0x5210, Access::Write, Privilege::Current, length) == nullptr);
+  CHECK(*world.mmu.span(0x5110, Access::Write, Privilege::Current, length) != nullptr);
+  CHECK(length == 0xf0);
+  CHECK(*world.mmu.span(0x5280, Access::Write, Privilege::Current, length) != nullptr);
+  CHECK(length == 0xd80);
   CHECK(*world.mmu.span(0x5010, Access::Read, Privilege::Current, length) != nullptr);
   CHECK(*world.mmu.span(kRomAt, Access::Write, Privilege::Current, length) == nullptr);
   CHECK(*world.mmu.span(kHole, Access::Read, Privilege::Current, length) == nullptr);
   world.use(long_mode(kRoot));
   CHECK(world.mmu.span(0x5010, Access::Read, Privilege::Current, length).error() ==
         Fault::page(0x5010, 0));
+}
+
+TEST_CASE("A page table that is written in bulk stops being one") {
+  World world;
+  Tables tables(world, kRoot);
+  u64 entry = tables.map(0x5000, 0x7000 | kAll);
+  tables.map(0x40000000, page_of(entry) | kAll);
+  world.use(long_mode(kRoot));
+  world.store<u8>(0x5000, 1);
+  u32 length = 0;
+  auto span = world.mmu.span(0x40000000, Access::Write, Privilege::Current, length);
+  REQUIRE(span);
+  REQUIRE(*span == world.space->ram() + page_of(entry));
+  CHECK(length == 4096);
+  store_to<u64>(*span + (entry & 0xfff), 0x8000 | kAll);
+  world.store<u8>(0x5000, 2);
+  CHECK(world.ram<u8>(0x8000) == 2);
+  world.store<u64>(0x40000000 + (entry & 0xfff), 0x9000 | kAll);
+  world.store<u8>(0x5000, 3);
+  CHECK(world.ram<u8>(0x9000) == 3);
 }
 
 // -- MMIO ----------------------------------------------------------------------------------------
