@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <new>
 #include <string>
@@ -49,6 +51,15 @@ int start(const Entry& entry, const std::vector<std::string>& words) {
   return entry.start(*arguments);
 }
 
+/// Closed standard descriptors would be taken by the first files that are opened.
+void keep_standard_descriptors() {
+  int descriptor = -1;
+  do {
+    descriptor = ::open("/dev/null", O_RDWR);
+  } while (descriptor >= 0 && descriptor <= 2);
+  if (descriptor > 2) ::close(descriptor);
+}
+
 int main(const std::vector<std::string>& words) {
   if (words.empty()) return refuse("no command; try 'penumbra run --help'");
   if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
@@ -67,6 +78,7 @@ int main(const std::vector<std::string>& words) {
 }  // namespace penumbra::cli
 
 int main(int argc, char** argv) {
+  penumbra::cli::keep_standard_descriptors();
   try {
     return penumbra::cli::main({argv + 1, argv + argc});
   } catch (const std::bad_alloc&) {

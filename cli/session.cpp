@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <bit>
 #include <ctime>
+#include <utility>
 
 #include "cli/run.h"
 #include "common/log.h"
@@ -26,8 +28,10 @@ std::unexpected<std::string> about(const std::string& file, const std::string& w
 // ---- preparation --------------------------------------------------------------------------------
 
 std::expected<void, std::string> Session::prepare() {
-  for (auto step : {&Session::read_snapshot, &Session::open_outputs, &Session::create_machine,
-                    &Session::boot_kernel}) {
+  for (auto step :
+       {&Session::read_snapshot, &Session::choose_serial_ports, &Session::open_serial_ports,
+        &Session::watch_serial, &Session::open_debug_console, &Session::open_observers,
+        &Session::create_machine, &Session::boot_kernel}) {
     if (auto done = (this->*step)(); !done) return done;
   }
   return {};
@@ -44,40 +48,49 @@ Session::Prepared Session::read_snapshot() {
   return {};
 }
 
-Session::Prepared Session::open_outputs() {
-  if (saved_config_ && !options_.serial_given) {
-    options_.serial.clear();
-    bool stdio_free = true;
-    for (u8 port = 0; port < machine::BoardConfig::kSerialPorts; ++port) {
-      bool present = saved_config_->serial_ports & (1u << port);
-      auto kind = present && stdio_free ? SerialOption::Kind::Stdio : SerialOption::Kind::None;
-      if (present && !stdio_free)
-        return about(*options_.restore,
-                     "has several serial ports; "
-                     "name where each goes with --serial");
-      if (present) stdio_free = false;
-      options_.serial.push_back({kind, {}});
-    }
+/// Without --serial a restored machine has the ports of its snapshot; one of them can be stdio.
+Session::Prepared Session::choose_serial_ports() {
+  if (!saved_config_ || options_.serial_given) return {};
+  options_.serial.clear();
+  for (u8 port = 0; port < machine::BoardConfig::kSerialPorts; ++port) {
+    bool present = saved_config_->serial_ports & (1u << port);
+    options_.serial.push_back({present ? SerialOption::Kind::Stdio : SerialOption::Kind::None, {}});
   }
+  if (std::popcount(saved_config_->serial_ports) <= 1) return {};
+  return about(*options_.restore, "has several serial ports; name where each goes with --serial");
+}
+
+Session::Prepared Session::open_serial_ports() {
   for (u8 port = 0; port < options_.serial.size(); ++port) {
     if (auto opened = open_serial(options_.serial[port], port); !opened) return opened;
   }
-  if (options_.save && !options_.save->serial_text.empty()) {
-    if (board_.serial[0] == nullptr) {
-      return std::unexpected("--save-when: serial:TEXT needs a COM1; give --serial");
-    }
-    watcher_ = std::make_unique<TextWatcher>(*board_.serial[0], options_.save->serial_text, [this] {
-      text_seen_ = true;
-      vm_->request_stop();
-    });
-    board_.serial[0] = watcher_.get();
+  return {};
+}
+
+Session::Prepared Session::watch_serial() {
+  if (!options_.save || options_.save->serial_text.empty()) return {};
+  if (board_.serial[0] == nullptr) {
+    return std::unexpected("--save-when: serial:TEXT needs a COM1; give --serial");
   }
-  if (options_.debug_console) {
-    auto output = Output::open(*options_.debug_console);
-    if (!output) return std::unexpected(output.error());
-    board_.debug_console = output->get();
-    outputs_.push_back(std::move(*output));
-  }
+  watcher_ = std::make_unique<TextWatcher>(*board_.serial[0], options_.save->serial_text, [this] {
+    if (!options_.save) return;
+    text_seen_ = true;
+    vm_->request_stop();
+  });
+  board_.serial[0] = watcher_.get();
+  return {};
+}
+
+Session::Prepared Session::open_debug_console() {
+  if (!options_.debug_console) return {};
+  auto output = Output::open(*options_.debug_console);
+  if (!output) return std::unexpected(output.error());
+  board_.debug_console = output->get();
+  outputs_.push_back(std::move(*output));
+  return {};
+}
+
+Session::Prepared Session::open_observers() {
   if (options_.stats) {
     auto stats = StatsFile::create(*options_.stats);
     if (!stats) return std::unexpected(stats.error());
@@ -191,26 +204,25 @@ void Session::stop(bool quit) {
   vm_->request_stop();
 }
 
-/// Runs, with a pause for the snapshot.
+/// Runs to the end, with a pause for the snapshot.
 machine::RunResult Session::run_until_end() {
   u64 limit = options_.max_instructions.value_or(~0ull);
-  std::optional<u64> save_at;
-  if (options_.save) save_at = options_.save->instructions;
   while (true) {
-    u64 done = vm_->retired_here();
-    u64 until = save_at && *save_at < limit ? *save_at : limit;
+    u64 save_at = options_.save ? options_.save->instructions.value_or(~0ull) : ~0ull;
+    u64 done = vm_->retired_here(), until = std::min(limit, save_at);
     machine::RunResult result = vm_->run(until > done ? until - done : 0);
-    using Kind = machine::RunResult::Kind;
-    bool at_count = result.kind == Kind::MaxInstructions && save_at && until == *save_at;
-    bool at_text = result.kind == Kind::Stopped && text_seen_;
     if (signals_->received() != 0 || quit_ || output_lost_) return result;
-    if (!at_count && !at_text) return result;
-    save_at.reset();
-    text_seen_ = false;
-    bool first = options_.save.has_value();
-    if (first && (!save() || options_.save->exit_after)) return {Kind::Stopped};
+    if (!is_time_to_save(result)) return result;
+    if (!save() || options_.save->exit_after) return {machine::RunResult::Kind::Stopped};
     options_.save.reset();
   }
+}
+
+bool Session::is_time_to_save(const machine::RunResult& result) {
+  using Kind = machine::RunResult::Kind;
+  if (result.kind == Kind::Stopped) return options_.save && std::exchange(text_seen_, false);
+  return result.kind == Kind::MaxInstructions && options_.save && options_.save->instructions &&
+         vm_->retired_here() >= *options_.save->instructions;
 }
 
 bool Session::save() {

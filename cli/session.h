@@ -30,13 +30,18 @@ class Session {
   using Prepared = std::expected<void, std::string>;
 
   Prepared read_snapshot();
-  Prepared open_outputs();
+  Prepared choose_serial_ports();
+  Prepared open_serial_ports();
   Prepared open_serial(const SerialOption& serial, u8 port);
+  Prepared watch_serial();
+  Prepared open_debug_console();
+  Prepared open_observers();
   Prepared create_machine();
   Prepared boot_kernel();
   machine::VmConfig vm_config() const;
   void attach_console();
   machine::RunResult run_until_end();
+  bool is_time_to_save(const machine::RunResult& result);
   bool save();
   int finish(const machine::RunResult& result);
   int status_of(const machine::RunResult& result);

@@ -55,6 +55,15 @@ SegmentRegister flat_segment(u16 selector, u32 attributes) {
 
 }  // namespace
 
+bool LoadPlan::valid(u64 end) const {
+  auto inside = [end](const Piece& piece) {
+    u64 size = piece.bytes.size();
+    return piece.address <= end && size <= end - piece.address &&
+           piece.zeros <= end - piece.address - size;
+  };
+  return entry.mode <= CpuEntry::Mode::Long && std::ranges::all_of(pieces, inside);
+}
+
 void add_cpu_tables(LoadPlan& plan, CpuEntry::Mode mode) {
   plan.add(BootLayout::kGdt,
            bytes_of({0, 0, descriptor(code_attributes(mode), 0xfffff), descriptor(kData, 0xfffff),

@@ -17,6 +17,11 @@ struct CpuEntry {
   u64 rip = 0;
   u64 rsi = 0;  ///< boot_params (Linux boot protocol)
   u64 rbx = 0;  ///< start_info (PVH)
+
+  template <class A>
+  void serialize(A& archive) {
+    archive(mode, rip, rsi, rbx);
+  }
 };
 
 struct LoadPlan {
@@ -24,12 +29,24 @@ struct LoadPlan {
     u64 address;
     std::vector<u8> bytes;
     u64 zeros = 0;  ///< that follow the bytes
+
+    template <class A>
+    void serialize(A& archive) {
+      archive(address, bytes, zeros);
+    }
   };
   std::vector<Piece> pieces;
   CpuEntry entry;
 
   void add(u64 address, std::vector<u8> bytes, u64 zeros = 0) {
     pieces.push_back({address, std::move(bytes), zeros});
+  }
+  /// Every piece ends at or below `end`, and the mode is one: what a loaded plan has to prove.
+  bool valid(u64 end) const;
+
+  template <class A>
+  void serialize(A& archive) {
+    archive(pieces, entry);
   }
 };
 

@@ -37,6 +37,8 @@ struct MemoryMap {
   u64 memory() const { return memory_; }
   u64 below_hole() const { return memory_ < kHoleStart ? memory_ : kHoleStart; }
   u64 above_hole() const { return memory_ - below_hole(); }
+  /// Behind the last byte of RAM.
+  u64 memory_end() const { return above_hole() != 0 ? kAboveHole + above_hole() : memory_; }
   u64 file_bytes() const { return memory_ - (kShadowStart - kLowEnd); }
 
   std::vector<Slot> slots() const;

@@ -240,6 +240,7 @@ void Vm::triple_fault(const std::string& detail) {
   bool looping = triple_faults_.size() == kTripleFaultsInARow &&
                  triple_faults_.back() - triple_faults_.front() < kTripleFaultWindow;
   if (!config_.reboot || looping) return finish({RunResult::Kind::TripleFault, 0, detail});
+  log_once_(fmt::format("the guest's CPU shut down, the machine resets: {}", detail));
   reset_wanted_ = true;
 }
 

@@ -160,6 +160,7 @@ class Vm final : private VcpuHost, private devices::LocalApicHost {
   void reset_machine();
   void finish(RunResult result);
   SavedConfig described() const;
+  StateSection boot_section();
 
   VmConfig config_;
   MemoryMap map_;

@@ -7,7 +7,7 @@ namespace penumbra::machine {
 
 namespace {
 
-constexpr u32 kConfigVersion = 1, kRamVersion = 1;
+constexpr u32 kConfigVersion = 1, kRamVersion = 1, kBootVersion = 1;
 constexpr u64 kLargestSection = 16ull << 20;
 
 template <class Field>
@@ -26,10 +26,11 @@ std::vector<u8> saved_bytes(const StateSection& section) {
 }
 
 std::expected<void, std::string> load(const StateSection& section,
-                                      const snapshot::Container& container) {
+                                      const snapshot::Container& container,
+                                      u64 limit = kLargestSection) {
   auto found = container.find(section.name, section.version);
   if (!found) return std::unexpected(found.error());
-  auto bytes = snapshot::unpack(**found, kLargestSection);
+  auto bytes = snapshot::unpack(**found, limit);
   if (!bytes) return std::unexpected(bytes.error());
   Archive archive = Archive::loader(std::move(*bytes));
   section.serialize(archive);
@@ -58,6 +59,14 @@ std::vector<StateSection> Vm::sections() {
   return sections;
 }
 
+/// What a reset places again. Not part of the hash: it never changes.
+StateSection Vm::boot_section() {
+  return {"boot", kBootVersion, [this](Archive& archive) {
+            archive(plan_);
+            if (archive.loading() && !plan_.valid(map_.memory_end())) archive.fail();
+          }};
+}
+
 u64 Vm::state_hash() {
   u64 hash = hash_bytes(space_->ram(), space_->ram_bytes());
   for (const StateSection& section : sections()) {
@@ -84,6 +93,7 @@ std::expected<void, std::string> Vm::save(const std::string& path) {
   for (const StateSection& section : sections()) {
     container.add(snapshot::pack(section.name, section.version, saved_bytes(section)));
   }
+  container.add(snapshot::pack(boot_section().name, kBootVersion, saved_bytes(boot_section())));
   container.add(snapshot::pack_memory("ram", kRamVersion, {space_->ram(), space_->ram_bytes()}));
   return container.write(path);
 }
@@ -115,6 +125,9 @@ std::expected<void, std::string> Vm::restore(const snapshot::Container& containe
   }
   if (saved->clock != here.clock) {
     return std::unexpected("the snapshot was taken with the other kind of --clock");
+  }
+  if (auto loaded = load(boot_section(), container, config_.memory + kLargestSection); !loaded) {
+    return loaded;
   }
   auto ram = container.find("ram", kRamVersion);
   if (!ram) return std::unexpected(ram.error());

@@ -221,6 +221,14 @@ class Guests(Case):
     def test_end_of_input_does_not_stop_the_guest(self):
         self.ends(4, self.ECHO, "--max-instructions", "2M")
 
+    def test_closed_standard_descriptors(self):
+        kernel = self.path("guest", elf(prints(b"x") + POWER_OFF))
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            with self.subTest(closed=closed):
+                command = f'"{PENUMBRA}" run --kernel "{kernel}" --memory 16M {closed}'
+                self.assertEqual(subprocess.run(["sh", "-c", command], stdout=subprocess.DEVNULL,
+                                                timeout=TIMEOUT).returncode, 0)
+
     def test_stats(self):
         stats = self.path("stats.json")
         self.ends(0, prints(b"x") + POWER_OFF, "--deterministic", "--stats", stats)
@@ -316,6 +324,18 @@ class Snapshots(Case):
         self.start("run", "--restore", first, "--save", second, "--save-when", "instructions:0",
                    "--exit-after-save")
         self.assertEqual(contents(first), contents(second))
+
+    def test_a_restored_machine_can_be_reset(self):
+        # Counts starts in CMOS byte 50h; waits for the snapshot, then resets until the third start.
+        wait = b"\xb9\x00\x00\x10\x00\xff\xc9\x75\xfc"
+        code = (out(0x70, 0x50) + b"\x66\xba\x71\x00\xec\xfe\xc0\xee\x3c\x03\x74"
+                + bytes([len(prints(b"on\n") + wait + RESET)]) + prints(b"on\n") + wait + RESET
+                + prints(b"off\n") + POWER_OFF)
+        snapshot = self.path("snap")
+        self.guest(code, "--deterministic", "--save", snapshot, "--save-when", "serial:on",
+                   "--exit-after-save")
+        restored = self.start("run", "--restore", snapshot)
+        self.assertEqual((restored.returncode, restored.stdout), (0, b"\non\noff\n"))
 
     def test_other_machines_and_damage_are_refused(self):
         snapshot = self.path("snap")
