@@ -1,5 +1,6 @@
 #include "cpu/mode.h"
 
+#include "cpu/breakpoints.h"
 #include "cpu/operand_access.h"
 
 namespace penumbra::cpu {
@@ -21,13 +22,6 @@ bool flat_segments(const CpuState& state) {
          is_flat(state.seg(Segment::Ds), data_mask, data) &&
          is_flat(state.seg(Segment::Es), data_mask, data) &&
          is_flat(state.seg(Segment::Ss), data_mask, data);
-}
-
-/// An enabled breakpoint (L or G) whose condition is instruction execution; SDM 3B 17.2.4.
-bool execution_breakpoints(u64 dr7) {
-  for (unsigned i = 0; i < 4; ++i)
-    if (((dr7 >> (2 * i)) & 3) != 0 && ((dr7 >> (16 + 4 * i)) & 3) == 0) return true;
-  return false;
 }
 
 void set_fpu_bits(CodeMode& mode, const CpuState& state) {
@@ -60,7 +54,7 @@ CodeMode code_mode(const CpuState& state, bool a20_masked) {
   mode.set(CodeMode::kProtected, is_protected(state));
   mode.set(CodeMode::kVirtual8086, in_v86(state));
   mode.set(CodeMode::kAlignment, state.cr0 & Cr0::kAm);
-  mode.set(CodeMode::kBreakpoints, execution_breakpoints(state.dr7));
+  mode.set(CodeMode::kBreakpoints, has_breakpoint(state, BreakpointKind::Execute));
   mode.set(CodeMode::kA20Masked, a20_masked);
   mode.set(CodeMode::kLongActive, state.efer & Efer::kLma);
   set_fpu_bits(mode, state);

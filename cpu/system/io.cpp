@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/breakpoints.h"
 #include "cpu/ops.h"
 #include "cpu/system/privilege.h"
 #include "cpu/system/task_state.h"
@@ -55,6 +56,7 @@ Outcome in(CpuContext& ctx, const Operands& ops) {
   TRY_ASSIGN(u32 value, ctx.environment.port_read(port, size));
   Width width = size == 4 ? Width::W32 : size == 2 ? Width::W16 : Width::W8;
   write_gpr(ctx.state, 0, width, value);
+  ctx.state.pending_debug |= port_breakpoints(ctx.state, port, size);
   return Next::EndBlock;
 }
 
@@ -64,6 +66,7 @@ Outcome out(CpuContext& ctx, const Operands& ops) {
   TRY(check_port(ctx, port, size));
   u64 value = ctx.state.reg(Reg::Rax) & ((1ull << (8 * size)) - 1);
   TRY(ctx.environment.port_write(port, size, static_cast<u32>(value)));
+  ctx.state.pending_debug |= port_breakpoints(ctx.state, port, size);
   return Next::EndBlock;
 }
 

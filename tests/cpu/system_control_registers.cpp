@@ -1,6 +1,7 @@
 // Control registers, EFER and the way into long mode; SDM 3A 2.5, 9.8.5; SDM 2 MOV CRn.
 #include <catch2/catch.hpp>
 
+#include "cpu/breakpoints.h"
 #include "cpu/mode.h"
 #include "cpu/ops.h"
 #include "cpu/system/control_registers.h"
@@ -204,6 +205,69 @@ TEST_CASE("debug registers", "[system]") {
   CHECK(code_mode(m.state, false).has(CodeMode::kBreakpoints));
   m.state.dr7 = 0x10401;  // data writes
   CHECK_FALSE(code_mode(m.state, false).has(CodeMode::kBreakpoints));
+}
+
+namespace {
+
+struct BreakpointRow {
+  const char* name;
+  u64 dr7;
+  u64 address;  ///< in DR1
+  u64 at;
+  u32 size;
+  u64 execute, write, read, port;  ///< expected causes
+};
+
+// DR1: enable bits 2 and 3, R/W bits 20 and 21, LEN bits 22 and 23.
+const BreakpointRow kBreakpoints[] = {
+    {"execute", 0x4, 0x5000, 0x5000, 1, 2, 0, 0, 0},
+    {"global enable", 0x8, 0x5000, 0x5000, 1, 2, 0, 0, 0},
+    {"disabled", 0x1, 0x5000, 0x5000, 1, 0, 0, 0, 0},
+    {"execute elsewhere", 0x4, 0x5000, 0x5001, 1, 0, 0, 0, 0},
+    {"write of one byte", 0x100004, 0x5003, 0x5000, 4, 0, 2, 0, 0},
+    {"write beside it", 0x100004, 0x5003, 0x5000, 3, 0, 0, 0, 0},
+    {"four bytes, aligned", 0xd00004, 0x5003, 0x5000, 1, 0, 2, 0, 0},
+    {"eight bytes", 0x900004, 0x5000, 0x5007, 1, 0, 2, 0, 0},
+    {"read and write", 0x300004, 0x5000, 0x4fff, 2, 0, 2, 2, 0},
+    {"two bytes of ports", 0x600004, 0x60, 0x61, 1, 0, 0, 0, 2},
+};
+
+}  // namespace
+
+TEST_CASE("which breakpoints an access matches", "[system]") {
+  for (const BreakpointRow& row : kBreakpoints) {
+    INFO(row.name);
+    FakeMachine m;
+    m.enter_long();
+    m.state.cr4 |= Cr4::kDe;
+    m.state.dr[1] = row.address;
+    m.state.dr7 = row.dr7;
+    CHECK(instruction_breakpoints(m.state, row.at) == row.execute);
+    CHECK(data_breakpoints(m.state, row.at, row.size, true) == row.write);
+    CHECK(data_breakpoints(m.state, row.at, row.size, false) == row.read);
+    CHECK(port_breakpoints(m.state, static_cast<u16>(row.at), row.size) == row.port);
+    m.state.cr4 = 0;
+    CHECK(port_breakpoints(m.state, static_cast<u16>(row.at), row.size) == 0);
+    m.state.set_flags(Flag::kRf);
+    CHECK(instruction_breakpoints(m.state, row.at) == 0);
+  }
+}
+
+TEST_CASE("OUT to a watched port leaves a debug trap", "[system]") {
+  FakeMachine m;
+  m.enter_long();
+  m.state.cr4 |= Cr4::kDe;
+  m.state.dr[0] = 0x80;
+  m.state.dr7 = 0x20001;
+  Operands out;
+  out.at[0] = {OperandKind::Immediate, 0, 1, false};
+  out.at[1] = gpr_operand(0, 1);
+  out.immediate = 0x81;
+  REQUIRE(ops::out(m.ctx, out));
+  CHECK(m.state.pending_debug == 0);
+  out.immediate = 0x80;
+  REQUIRE(ops::out(m.ctx, out));
+  CHECK(m.state.pending_debug == 1);
 }
 
 TEST_CASE("code-mode word", "[system]") {
