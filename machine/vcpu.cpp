@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "cpu/breakpoints.h"
 #include "cpu/interrupts.h"
 #include "cpu/mode.h"
 #include "cpu/reset.h"
@@ -101,6 +102,7 @@ struct Vcpu::Impl final : cpu::Environment {
  private:
   std::optional<Exit> before_instruction();
   std::optional<Exit> deliver(const cpu::Event& event);
+  std::optional<Exit> instruction_breakpoint();
   std::optional<Exit> wake_or_halt();
   std::optional<Exit> after_stop(Stop stop);
   std::optional<Exit> on_fault(const Fault& fault);
@@ -142,6 +144,7 @@ Exit Vcpu::Impl::run(u64 max_instructions) {
     if (auto exit = before_instruction()) return *exit;
     if (retired() >= goal) return {Exit::Reason::Budget, {}, {}};
     if (take_exit_request()) return {Exit::Reason::Interrupted, {}, {}};
+    if (auto exit = instruction_breakpoint()) return *exit;
     if (auto exit = after_stop(step(goal))) return *exit;
   }
 }
@@ -171,6 +174,20 @@ std::optional<Exit> Vcpu::Impl::before_instruction() {
     return deliver(cpu::Event::of(cpu::EventSource::External, host.acknowledge_interrupt()));
   }
   return {};
+}
+
+/// Instruction breakpoints are faults, looked at last before the instruction (SDM 3A table 6-2).
+std::optional<Exit> Vcpu::Impl::instruction_breakpoint() {
+  if (external.has_finished() || !cpu::has_breakpoint(state, cpu::BreakpointKind::Execute)) {
+    return {};
+  }
+  bool is_long = cpu::code_size(state) == CodeSize::Long;
+  u64 linear = state.rip + (is_long ? 0 : state.seg(Segment::Cs).base);
+  u64 causes = cpu::instruction_breakpoints(state, is_long ? linear : linear & 0xffffffff);
+  if (causes == 0) return {};
+  Fault fault = Fault::of(Vector::Db);
+  fault.dr6 = causes;
+  return on_fault(fault);
 }
 
 std::optional<Exit> Vcpu::Impl::wake_or_halt() {
@@ -203,11 +220,12 @@ std::optional<Exit> Vcpu::Impl::deliver(const cpu::Event& event) {
 
 /// Runs blocks, or one instruction where something has to be looked at behind it.
 Stop Vcpu::Impl::step(u64 goal) {
-  bool shadow = state.interrupt_shadow != 0;
-  bool trap = state.flag(Flag::kTf);
-  bool single = shadow || trap || trace != nullptr || external.has_finished() || step_rest;
-  if (trace != nullptr && !external.has_finished()) trace(trace_user, state);
   CodeMode mode = cpu::code_mode(state, !space.a20());
+  bool shadow = state.interrupt_shadow != 0, trap = state.flag(Flag::kTf);
+  bool armed = mode.has(CodeMode::kBreakpoints), resumes = state.flag(Flag::kRf);
+  bool single =
+      shadow || trap || armed || trace != nullptr || external.has_finished() || step_rest;
+  if (trace != nullptr && !external.has_finished()) trace(trace_user, state);
   u64 before = retired();
   set_slice(single ? 1 : goal - before);
   external.rewind();
@@ -216,6 +234,8 @@ Stop Vcpu::Impl::step(u64 goal) {
   bool retired_one = single && retired() != before;
   if (retired_one && shadow) state.interrupt_shadow = 0;
   if (retired_one && trap) state.pending_debug |= kSingleStep;
+  // SDM 3B 17.3.1.1: RF holds for one instruction.
+  if (retired_one && armed && resumes) state.rflags &= ~u64{Flag::kRf};
   return stop;
 }
 
