@@ -20,6 +20,11 @@ Outcome shift_at(CpuContext& ctx, const Operands& ops, u64 a, u64 b) {
 
 template <class Shift>
 Outcome double_shift(CpuContext& ctx, const Operands& ops) {
+  if (ops.at[0].is_memory()) {  // faults as a write does, even where the count is zero
+    u32 size = ops.at[0].size;
+    TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, size, Access::Write));
+    TRY(ctx.memory.probe(linear, size, Access::Write, Privilege::Current));
+  }
   TRY_ASSIGN(u64 a, read_operand(ctx, ops, 0));
   TRY_ASSIGN(u64 b, read_operand(ctx, ops, 1));
   switch (ops.at[0].width()) {

@@ -235,7 +235,7 @@ struct RotateThroughCarry : SetsFlags<FlagFamily::Explicit> {
 using RotateCarryLeft = RotateThroughCarry<true>;
 using RotateCarryRight = RotateThroughCarry<false>;
 
-/// SHLD, SHRD. 16-bit operands with counts above 16 shift zeros into the pair, as AMD does.
+/// SHLD, SHRD. 16-bit operands with counts above 16 shift the source in a second time, as on AMD.
 template <bool kLeft>
 struct DoubleShift : SetsFlags<FlagFamily::Bits> {
   template <class T>
@@ -243,8 +243,7 @@ struct DoubleShift : SetsFlags<FlagFamily::Bits> {
     constexpr unsigned kWidth = kBits<T>;
     unsigned count = masked_count<T>(c);
     if (count == 0) return {a, 0};
-    u128 pair = kLeft ? (u128{a} << kWidth) | b : (u128{b} << kWidth) | a;
-    T result = static_cast<T>(kLeft ? (pair << count) >> kWidth : pair >> count);
+    T result = shifted_pair(a, b, count);
     bool within = count <= kWidth;
     bool carry = within && (kLeft ? (a >> (kWidth - count)) & 1 : (a >> (count - 1)) & 1);
     bool overflow = !kLeft            ? top_bits_differ(result)
@@ -252,6 +251,19 @@ struct DoubleShift : SetsFlags<FlagFamily::Bits> {
                     : count == kWidth ? carry
                                       : false;
     return {result, carry_overflow(carry, overflow) | kShiftAuxiliary};
+  }
+
+ private:
+  template <class T>
+  static constexpr T shifted_pair(T a, T b, unsigned count) {
+    constexpr unsigned kWidth = kBits<T>;
+    if constexpr (kWidth == 64) {  // counts stay below the width
+      return kLeft ? (a << count) | (b >> (64 - count)) : (a >> count) | (b << (64 - count));
+    } else {
+      u128 twice = (u128{b} << kWidth) | b;
+      u128 wide = kLeft ? (u128{a} << (2 * kWidth)) | twice : (twice << kWidth) | a;
+      return static_cast<T>(kLeft ? (wide << count) >> (2 * kWidth) : wide >> count);
+    }
   }
 };
 using DoubleShiftLeft = DoubleShift<true>;

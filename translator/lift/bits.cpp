@@ -102,7 +102,16 @@ void lift_bit_test(Lifter& l, u32 op) {
 
 void lift_bit_scan(Lifter& l, u32 op) {
   Slot d = gpr_slot(l.operand(0).reg);
-  l.binary_into(d, static_cast<Op>(op), l.operand(0).width(), l.read(1), Value::in(d), true);
+  Width width = l.operand(0).width();
+  Value source = l.read(1);
+  if (width == Width::W32) {
+    // A destination that keeps its value keeps all 64 bits of it.
+    Slot wide = l.temporary();
+    l.emit({.op = Op::ZeroExtend, .from = Width::W32, .d = wide, .a = source.slot});
+    source = Value::in(wide);
+    width = Width::W64;
+  }
+  l.binary_into(d, static_cast<Op>(op), width, source, Value::in(d), true);
 }
 
 void lift_count_zeros(Lifter& l, u32 op) {
