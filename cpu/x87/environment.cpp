@@ -145,6 +145,7 @@ struct RegisterImage {
 Outcome fldenv(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
   Environment environment(ctx.state, ops);
+  TRY(probe_environment(ctx, ops, environment.size(), Access::Read));
   TRY(read_bytes(ctx, ops, environment.data(), environment.size()));
   environment.load(ctx.state.x87);
   return Next::Continue;
@@ -156,6 +157,7 @@ Outcome fnstenv(CpuContext& ctx, const Operands& ops) {
   X87State& x87 = ctx.state.x87;
   Environment environment(ctx.state, ops);
   environment.put(x87);
+  TRY(probe_environment(ctx, ops, environment.size(), Access::Write));
   TRY(write_bytes(ctx, ops, environment.data(), environment.size()));
   set_control(x87, x87.control | Status::kExceptions);
   return Next::Continue;
@@ -166,6 +168,7 @@ Outcome frstor(CpuContext& ctx, const Operands& ops) {
   X87State& x87 = ctx.state.x87;
   Environment environment(ctx.state, ops);
   RegisterImage registers(x87);
+  TRY(probe_environment(ctx, ops, environment.size() + kRegistersSize, Access::Read));
   TRY(read_bytes(ctx, ops, environment.data(), environment.size()));
   TRY(read_bytes(ctx, ops, registers.bytes, kRegistersSize, environment.size()));
   environment.load(x87);
@@ -182,6 +185,7 @@ Outcome fnsave(CpuContext& ctx, const Operands& ops) {
   u8 image[kMostEnvironment + kRegistersSize];
   std::memcpy(image, environment.data(), environment.size());
   std::memcpy(image + environment.size(), registers.bytes, kRegistersSize);
+  TRY(probe_environment(ctx, ops, environment.size() + kRegistersSize, Access::Write));
   TRY(write_bytes(ctx, ops, image, environment.size() + kRegistersSize));
   initialize(x87);
   return Next::Continue;

@@ -18,13 +18,20 @@ Expected<u64> image_address(const CpuContext& ctx, const Operands& ops, Access a
   return linear;
 }
 
+/// The reference CPU tries the image's last byte first, so that a #PF names it.
+Expected<> probe_image(CpuContext& ctx, u64 linear, Access access) {
+  u32 size = LegacyRegion::kSize;
+  TRY(ctx.memory.probe(linear + size - 1, 1, access, Privilege::Current));
+  return ctx.memory.probe(linear, size, access, Privilege::Current);
+}
+
 /// Without XMM registers the image ends in front of them; the reserved end is never written.
 Outcome save(CpuContext& ctx, const Operands& ops, PointerFormat format) {
   TRY_ASSIGN(u64 linear, image_address(ctx, ops, Access::Write));
   bool xmm = has_xmm(ctx.state);
   u32 size = xmm ? LegacyRegion::kUsed : LegacyRegion::kXmm;
   LegacyRegion region;
-  TRY(ctx.memory.probe(linear, size, Access::Write, Privilege::Current));
+  TRY(probe_image(ctx, linear, Access::Write));
   if (xmm && xmm_count(ctx.state) < 16)
     TRY(ctx.memory.read(linear, region.data(), size, Privilege::Current));
   region.put_x87(ctx, format);
@@ -37,6 +44,7 @@ Outcome save(CpuContext& ctx, const Operands& ops, PointerFormat format) {
 Outcome restore(CpuContext& ctx, const Operands& ops, PointerFormat format) {
   TRY_ASSIGN(u64 linear, image_address(ctx, ops, Access::Read));
   LegacyRegion region;
+  TRY(probe_image(ctx, linear, Access::Read));
   TRY(ctx.memory.read(linear, region.data(), LegacyRegion::kSize, Privilege::Current));
   if (!region.mxcsr_is_valid()) return std::unexpected(Fault::gp());
   region.load_x87(ctx.state, format);

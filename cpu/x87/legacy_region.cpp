@@ -5,6 +5,13 @@
 
 namespace penumbra::cpu::x87 {
 
+namespace {
+
+/// The reference unit holds pointers of 57 bits, sign-extended.
+u64 canonical(u64 pointer) { return static_cast<u64>(static_cast<i64>(pointer << 7) >> 7); }
+
+}  // namespace
+
 unsigned xmm_count(const CpuState& state) { return in_long_mode(state) ? 16 : 8; }
 
 void LegacyRegion::put_x87(const CpuContext& ctx, PointerFormat format) {
@@ -61,8 +68,8 @@ void LegacyRegion::load_x87(CpuState& state, PointerFormat format) const {
 void LegacyRegion::load_pointers(X87State& x87, PointerFormat format) const {
   x87.opcode = load_from<u16>(bytes_ + 6) & 0x7ff;
   bool wide = format == PointerFormat::Offsets64;
-  x87.ip = wide ? load_from<u64>(bytes_ + 8) : load_from<u32>(bytes_ + 8);
-  x87.dp = wide ? load_from<u64>(bytes_ + 16) : load_from<u32>(bytes_ + 16);
+  x87.ip = wide ? canonical(load_from<u64>(bytes_ + 8)) : load_from<u32>(bytes_ + 8);
+  x87.dp = wide ? canonical(load_from<u64>(bytes_ + 16)) : load_from<u32>(bytes_ + 16);
   x87.cs = wide ? 0 : load_from<u16>(bytes_ + 12);
   x87.ds = wide ? 0 : load_from<u16>(bytes_ + 20);
 }

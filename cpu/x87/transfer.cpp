@@ -80,6 +80,12 @@ Outcome load_stack_register(CpuContext& ctx, const Operands& ops) {
   return Next::Continue;
 }
 
+/// A store that an unmasked exception prevents still faults where its destination would.
+Expected<> probe_destination(CpuContext& ctx, const Operands& ops, u32 size) {
+  TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, size, Access::Write));
+  return ctx.memory.probe(linear, size, Access::Write, Privilege::Current);
+}
+
 enum class Pop : bool { No, Yes };
 
 /// A conversion from ST(0); the host's form pops exactly when it has stored.
@@ -89,7 +95,7 @@ Outcome store_converted(CpuContext& ctx, const Operands& ops, u32 size, Pop pops
   X87State& x87 = ctx.state.x87;
   HostResult out = host_execute<Opcode, ModRm>(top_operands(x87, 1), cell.bytes);
   bool stored = out.pushed < 0;
-  if (stored) TRY(write_bytes(ctx, ops, cell.bytes, size));
+  TRY(stored ? write_bytes(ctx, ops, cell.bytes, size) : probe_destination(ctx, ops, size));
   track(ctx, ops);
   merge_status(x87, out.status, Status::kC1);
   if (stored && pops == Pop::Yes) pop(x87);
@@ -103,7 +109,8 @@ Outcome store_register_format(CpuContext& ctx, const Operands& ops) {
   Cell cell;
   store_to(cell.bytes, value.mantissa);
   store_to(cell.bytes + 8, value.exponent);
-  if (stores) TRY(write_bytes(ctx, ops, cell.bytes, kRegisterSize));
+  TRY(stores ? write_bytes(ctx, ops, cell.bytes, kRegisterSize)
+             : probe_destination(ctx, ops, kRegisterSize));
   track(ctx, ops);
   if (take_register(x87, 0, value)) pop(x87);
   return Next::Continue;

@@ -39,4 +39,10 @@ void track(CpuContext& ctx, const Operands& ops) {
   state.ds = ctx.state.seg(segment).selector;
 }
 
+Expected<> probe_environment(CpuContext& ctx, const Operands& ops, u32 size, Access access) {
+  TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, size, access));
+  TRY(ctx.memory.probe(linear, 1, access, Privilege::Current));
+  return ctx.memory.probe(linear + size - 1, 1, access, Privilege::Current);
+}
+
 }  // namespace penumbra::cpu::x87

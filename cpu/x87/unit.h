@@ -86,4 +86,8 @@ bool stack_fault(X87State& state, bool overflow);
 /// FIP, FCS, FOP and, with a memory operand, FDP and FDS: every instruction but the control ones.
 void track(CpuContext& ctx, const Operands& ops);
 
+/// Checks the memory of an environment before it is read or written. The reference CPU tries the
+/// first byte, then the last, so that the #PF of a second page names the last.
+Expected<> probe_environment(CpuContext& ctx, const Operands& ops, u32 size, Access access);
+
 }  // namespace penumbra::cpu::x87
