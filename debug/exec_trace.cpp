@@ -19,17 +19,12 @@ constexpr const char* kNames[TracedRegisters::kCount] = {"rax", "rcx", "rdx", "r
                                                          "rsi", "rdi", "r8",  "r9",  "r10",  "r11",
                                                          "r12", "r13", "r14", "r15", "flags"};
 
-/// The instruction's own bytes; all of them where they do not decode.
-std::span<const u8> instruction_bytes(const ExecStep& step) {
-  auto decoded = frontend::decode(step.code, step.mode);
-  return decoded ? step.code.first(decoded->length()) : step.code.first(step.code.empty() ? 0 : 1);
-}
-
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-std::string list(const ExecStep& step) {
-  if (step.code.empty()) return fmt::format("{:016x}  (not mapped)", step.rip);
-  return first_line(frontend::list_guest(instruction_bytes(step), step.rip, step.mode.size()));
+/// What does not decode is listed as its first byte.
+std::string list(const ExecStep& step, size_t length) {
+  if (step.code.empty()) return fmt::format("{:012x}  (not mapped)", step.rip);
+  return first_line(frontend::list_guest(step.code.first(length), step.rip, step.mode.size()));
 }
 
 }  // namespace
@@ -42,25 +37,30 @@ std::expected<std::unique_ptr<ExecTrace>, std::string> ExecTrace::open(const std
 }
 
 ExecTrace::~ExecTrace() {
-  if (steps_ != 0) write_line(before_);
+  if (current_ != nullptr) write_line(before_);
   std::fclose(file_);
 }
 
-const std::string& ExecTrace::listing(const ExecStep& step) {
+const ExecTrace::Listed& ExecTrace::listing(const ExecStep& step) {
   Listed& entry = cache_[(step.rip ^ (step.rip >> 14)) % kCacheEntries];
   size_t length = std::min(step.code.size(), entry.code.size());
   bool known = entry.rip == step.rip && entry.mode == step.mode.word && entry.length == length &&
                std::equal(step.code.begin(), step.code.begin() + length, entry.code.begin());
-  if (!known) {
-    entry = {step.rip, step.mode.word, {}, static_cast<u8>(length), list(step)};
-    std::copy_n(step.code.begin(), length, entry.code.begin());
-  }
-  return entry.text;
+  if (known) return entry;
+  auto decoded = frontend::decode(step.code, step.mode);
+  entry = {step.rip, step.mode.word, {}, static_cast<u8>(length), false, {}};
+  entry.text = list(step, decoded ? decoded->length() : 1);
+  entry.repeats = decoded && decoded->operands.repeat != Repeat::None;
+  std::copy_n(step.code.begin(), length, entry.code.begin());
+  return entry;
 }
 
 void ExecTrace::step(const ExecStep& step) {
-  if (steps_++ != 0) write_line(step.registers);
-  line_ = listing(step);
+  if (current_ != nullptr) {
+    if (current_->repeats && current_->rip == step.rip) return;
+    write_line(step.registers);
+  }
+  current_ = &listing(step);
   before_ = step.registers;
 }
 
@@ -71,9 +71,9 @@ void ExecTrace::write_line(const TracedRegisters& after) {
     changes += fmt::format(" {}={:x}", kNames[i], after.values[i]);
   }
   if (changes.empty()) {
-    fmt::print(file_, "{}\n", line_);
+    fmt::print(file_, "{}\n", current_->text);
   } else {
-    fmt::print(file_, "{:<{}}{}\n", line_, kChangesColumn, changes);
+    fmt::print(file_, "{:<{}}{}\n", current_->text, kChangesColumn, changes);
   }
 }
 

@@ -40,7 +40,6 @@ class ExecTrace {
   ExecTrace(const ExecTrace&) = delete;
 
   void step(const ExecStep& step);
-  u64 steps() const { return steps_; }
 
  private:
   struct Listed {
@@ -48,18 +47,18 @@ class ExecTrace {
     u32 mode = 0;
     std::array<u8, 15> code{};
     u8 length = 0;
+    bool repeats = false;  ///< has a REP prefix
     std::string text;
   };
   static constexpr size_t kCacheEntries = 1 << 14;
 
   explicit ExecTrace(std::FILE* file) : file_(file), cache_(kCacheEntries) {}
-  const std::string& listing(const ExecStep& step);
+  const Listed& listing(const ExecStep& step);
   void write_line(const TracedRegisters& after);
 
   std::FILE* file_;
   std::vector<Listed> cache_;
-  u64 steps_ = 0;
-  std::string line_;  ///< of the step that is being executed
+  const Listed* current_ = nullptr;  ///< what is being executed, nullptr before the first step
   TracedRegisters before_;
 };
 

@@ -247,6 +247,16 @@ class Guests(Case):
         self.assertIn("dx=", lines[1].replace("rdx=", "dx="))
         self.assertIn("out", lines[3])
 
+    def test_trace_has_one_line_for_a_repeated_instruction(self):
+        # mov ecx, 50; mov edi, 300000h; rep stosb
+        trace = self.path("trace")
+        self.ends(0, b"\xb9\x32\x00\x00\x00\xbf\x00\x00\x30\x00\xf3\xaa" + POWER_OFF, "--trace",
+                  "exec:" + trace)
+        lines = contents(trace).decode().splitlines()
+        self.assertEqual(len(lines), 6)
+        self.assertIn("rep stosb", lines[2])
+        self.assertIn("rcx=0 rdi=300032", lines[2])
+
     def test_deterministic_runs_are_equal(self):
         hashes = set()
         for _ in range(2):
