@@ -152,7 +152,7 @@ Outcome cpuid(CpuContext& ctx, const Operands&) {
   state.reg(Reg::Rbx) = result.ebx;
   state.reg(Reg::Rcx) = result.ecx;
   state.reg(Reg::Rdx) = result.edx;
-  return Next::EndBlock;
+  return Next::Continue;
 }
 
 }  // namespace ops

@@ -160,7 +160,7 @@ Outcome read_control(CpuContext& ctx, const Operands& ops) {
       return undefined();
   }
   write_gpr(ctx.state, ops.at[0].reg, in_long_mode(state) ? Width::W64 : Width::W32, value);
-  return Next::EndBlock;
+  return Next::Continue;
 }
 
 Expected<> write_cr8(CpuContext& ctx, u64 value) {
@@ -206,6 +206,7 @@ Outcome mov_control(CpuContext& ctx, const Operands& ops) {
 
 Outcome clts(CpuContext& ctx, const Operands&) {
   TRY(require_cpl0(ctx.state));
+  if (!(ctx.state.cr0 & Cr0::kTs)) return Next::Continue;
   ctx.state.cr0 &= ~Cr0::kTs;
   return Next::EndBlock;
 }

@@ -16,14 +16,14 @@ constexpr u64 kXcr0X87 = 1, kXcr0Sse = 2;
 Outcome rdtsc(CpuContext& ctx, const Operands&) {
   if (tsc_refused(ctx.state)) return general_protection();
   set_edx_eax(ctx.state, time_stamp(ctx));
-  return Next::EndBlock;
+  return Next::Continue;
 }
 
 Outcome rdtscp(CpuContext& ctx, const Operands&) {
   if (tsc_refused(ctx.state)) return general_protection();
   set_edx_eax(ctx.state, time_stamp(ctx));
   ctx.state.reg(Reg::Rcx) = ctx.state.tsc_aux & 0xffffffffu;
-  return Next::EndBlock;
+  return Next::Continue;
 }
 
 Outcome rdpid(CpuContext& ctx, const Operands& ops) {

@@ -29,6 +29,15 @@ bool may_change_if(const CpuState& state) {
 /// PUSHF, POPF and IRET trap in virtual-8086 mode below IOPL 3.
 bool v86_refused(const CpuState& state) { return in_v86(state) && iopl(state) != 3; }
 
+/// Leaves the lazy arithmetic flags alone. The view of memory changes at once.
+Outcome change_ac(CpuContext& ctx, bool value) {
+  if (ctx.state.cpl != 0) return undefined();
+  if (ctx.state.flag(Flag::kAc) == value) return Next::Continue;
+  ctx.state.rflags ^= Flag::kAc;
+  ctx.environment.paging_changed();
+  return Next::Continue;
+}
+
 }  // namespace
 
 u64 returned_flags(const CpuState& state, u64 image, Width width) {
@@ -54,36 +63,30 @@ Outcome popf(CpuContext& ctx, const Operands& ops) {
   TRY_ASSIGN(u64 image, stack.pop(ops.width));
   TRY(stack.commit());
   u64 writable = writable_flags(ctx.state, ops.width);
-  u64 flags = (ctx.state.flags() & ~(writable | Flag::kRf)) | (image & writable);
+  u64 before = ctx.state.flags();
+  u64 flags = (before & ~(writable | Flag::kRf)) | (image & writable);
   set_flags(ctx, flags);
-  return Next::EndBlock;
+  bool look_again = (flags & ~before & Flag::kIf) || ((flags ^ before) & Flag::kTf);
+  return look_again ? Next::EndBlock : Next::Continue;
 }
 
 Outcome cli(CpuContext& ctx, const Operands&) {
   if (!may_change_if(ctx.state)) return general_protection();
   ctx.state.rflags &= ~u64{Flag::kIf};
-  return Next::EndBlock;
+  return Next::Continue;
 }
 
 /// The instruction behind an STI that enables interrupts still runs without them.
 Outcome sti(CpuContext& ctx, const Operands&) {
   if (!may_change_if(ctx.state)) return general_protection();
-  if (!ctx.state.flag(Flag::kIf)) ctx.state.interrupt_shadow = 1;
+  if (ctx.state.flag(Flag::kIf)) return Next::Continue;
+  ctx.state.interrupt_shadow = 1;
   ctx.state.rflags |= Flag::kIf;
   return Next::EndBlock;
 }
 
-Outcome stac(CpuContext& ctx, const Operands&) {
-  if (ctx.state.cpl != 0) return undefined();
-  set_flags(ctx, ctx.state.flags() | Flag::kAc);
-  return Next::EndBlock;
-}
-
-Outcome clac(CpuContext& ctx, const Operands&) {
-  if (ctx.state.cpl != 0) return undefined();
-  set_flags(ctx, ctx.state.flags() & ~u64{Flag::kAc});
-  return Next::EndBlock;
-}
+Outcome stac(CpuContext& ctx, const Operands&) { return change_ac(ctx, true); }
+Outcome clac(CpuContext& ctx, const Operands&) { return change_ac(ctx, false); }
 
 }  // namespace ops
 }  // namespace penumbra::cpu

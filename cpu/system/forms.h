@@ -2,7 +2,7 @@
 //
 // Zydis calls all of them MOV, PUSH, POP, JMP, CALL or RET; the lift function of that row chooses
 // these by the kinds of the operands (far forms: by OperandKind::FarPointer, a memory operand of a
-// far branch, or the decoder's word). All end the block.
+// far branch, or the decoder's word). All may end the block.
 #pragma once
 
 #include "cpu/context.h"
