@@ -206,7 +206,7 @@ class Soak {
     peek();
   }
 
-  struct Expected2 {
+  struct Prediction {
     std::optional<Fault> fault;
     std::vector<u64> physical;  ///< of each byte
   };
@@ -222,28 +222,23 @@ class Soak {
     return Fault::of(Vector::Ac);
   }
 
-  Expected2 expect(u64 at, u32 size, Access access, bool implicit) {
+  Prediction expect(u64 at, u32 size, Access access, bool implicit) {
     NaiveWalker walker(model_, cpu_->context, cpu_->pdpte);
     bool wide = (cpu_->context.efer & kLma) && (cpu_->context.cr0 & kPg);
-    auto wrap = [&](u64 a) { return wide ? a : a & 0xffffffff; };
-    Expected2 expected;
-    u64 first = wrap(at);
-    NaiveResult a = walker.translate(first, access, implicit);
-    if (a.fault) return {a.fault, {}};
-    bool crosses = (at & 0xfff) + size > 0x1000;
-    NaiveResult b = a;
-    u64 second = wrap((at | 0xfff) + 1);
-    if (crosses) b = walker.translate(second, access, implicit);
-    if (b.fault) return {b.fault, {}};
-    walker.complete(a, access);
-    if (crosses) walker.complete(b, access);
-    u64 mask = model_.a20 ? ~0ull : ~(1ull << 20);
+    u64 wrap = wide ? ~0ull : 0xffffffff;
+    u32 in_first = static_cast<u32>(std::min<u64>(size, kPageSize - at % kPageSize));
+    std::vector<NaiveResult> pages = {walker.translate(at & wrap, access, implicit)};
+    if (in_first < size)
+      pages.push_back(walker.translate((at + in_first) & wrap, access, implicit));
+    for (const NaiveResult& page : pages)
+      if (page.fault) return {page.fault, {}};
+    for (const NaiveResult& page : pages) walker.complete(page, access);
+    Prediction prediction;
     for (u32 i = 0; i < size; ++i) {
-      bool in_first = (at & 0xfff) + i < 0x1000;
-      u64 physical = in_first ? a.physical + i : b.physical + (i - (0x1000 - (at & 0xfff)));
-      expected.physical.push_back(physical & mask);
+      u64 physical = i < in_first ? pages[0].physical + i : pages[1].physical + (i - in_first);
+      prediction.physical.push_back(model_.a20 ? physical : physical & ~(1ull << 20));
     }
-    return expected;
+    return prediction;
   }
 
   u32 size() {
@@ -274,7 +269,7 @@ class Soak {
     u32 bytes = size();
     bool implicit = !for_write && chance(15);
     auto fault = alignment_fault(at, bytes, implicit);
-    Expected2 expected;
+    Prediction expected;
     if (!fault) {
       expected = expect(at, bytes, for_write ? Access::Write : Access::Read, implicit);
       fault = expected.fault;
@@ -306,7 +301,7 @@ class Soak {
     u32 bytes = size();
     bool implicit = chance(10);
     auto fault = alignment_fault(at, bytes, implicit);
-    Expected2 expected;
+    Prediction expected;
     if (!fault) {
       expected = expect(at, bytes, Access::Write, implicit);
       fault = expected.fault;
@@ -354,7 +349,7 @@ class Soak {
 
   void fetch() {
     u64 at = linear();
-    Expected2 expected = expect(at, 1, Access::Execute, false);
+    Prediction expected = expect(at, 1, Access::Execute, false);
     bool writable;
     if (!expected.fault && !model_.byte(expected.physical[0], writable))
       expected.fault = Fault::gp();
@@ -375,7 +370,7 @@ class Soak {
   void span() {
     u64 at = linear();
     Access access = chance(50) ? Access::Write : Access::Read;
-    Expected2 expected = expect(at, 1, access, false);
+    Prediction expected = expect(at, 1, access, false);
     u32 length = 0;
     auto result = cpu_->mmu.span(at, access, Privilege::Current, length);
     compare(at, expected.fault, result);

@@ -96,11 +96,13 @@ inline PagingContext mode_32(u64 root, u8 cpl = 0) {
   return {kPe | kPg | kWp, root, kPse | kPge, 0, 0, cpl, false};
 }
 
-/// Builds four-level tables from pages at `next`, through the guest's memory bus.
+/// Builds four-level tables through the guest's memory bus: the root, then pages as needed.
 class Tables {
  public:
   Tables(World& world, u64 first_page)
-      : world_(world), root(first_page), next_(first_page + 4096) {}
+      : root(first_page), world_(world), next_(first_page + 4096) {}
+
+  const u64 root;
 
   /// Maps one 4-KByte page, creating tables with all rights; the address of the page-table entry.
   u64 map(u64 linear, u64 entry) {
@@ -127,11 +129,6 @@ class Tables {
 
  private:
   World& world_;
-
- public:
-  u64 root;
-
- private:
   u64 next_;
 };
 
