@@ -8,7 +8,6 @@ namespace {
 Slot indirect_target(Lifter& l) {
   Slot target = l.temporary();
   l.emit({.op = Op::ZeroExtend, .from = l.width(), .d = target, .a = l.read_slot(0)});
-  l.check_target(target);
   return target;
 }
 
@@ -18,6 +17,7 @@ void lift_jmp(Lifter& l, u32) {
   bool relative = l.operand(0).kind == OperandKind::Relative;
   Slot target = relative ? l.computed_target(l.operands().immediate) : indirect_target(l);
   if (target == kNoSlot) return l.jump_direct(l.operands().immediate);
+  l.check_target(target);
   l.jump_to(target);
 }
 
@@ -25,7 +25,15 @@ void lift_call(Lifter& l, u32) {
   bool relative = l.operand(0).kind == OperandKind::Relative;
   u64 displacement = l.operands().immediate;
   Slot target = relative ? l.computed_target(displacement) : indirect_target(l);
-  l.push(Value::in(l.code_address(l.next_offset(), l.width())), l.width());
+  i32 size = static_cast<i32>(bytes(l.width()));
+  Slot return_address = l.code_address(l.next_offset(), l.width());
+  Address top = l.stack_address(-size, l.width(), Access::Write);
+  if (target != kNoSlot) {  // the stack's fault goes before the target's, on AMD
+    l.check_writable(top, l.width());
+    l.check_target(target);
+  }
+  l.store(top, Value::in(return_address), l.width());
+  l.move_stack(-size);
   if (target == kNoSlot) return l.jump_direct(displacement);
   l.jump_to(target);
 }

@@ -88,11 +88,7 @@ Value Lifter::read_for_write(int i, Value offset_delta) {
   if (!o.is_memory()) return read(i);
   address_ = address(o.size, Access::Write, offset_delta);
   address_known_ = true;
-  Slot slot = temporary();
-  emit({.op = Op::LoadForWrite, .width = o.width(), .scale = address_.scale,
-        .segment = address_.segment, .d = slot, .a = address_.base, .b = address_.index,
-        .displacement = address_.displacement});
-  return Value::in(slot);
+  return Value::in(check_writable(address_, o.width()));
 }
 
 void Lifter::write_back(int i, Value value) {
@@ -243,6 +239,13 @@ Slot Lifter::load(const Address& where, Width width) {
   return slot;
 }
 
+Slot Lifter::check_writable(const Address& where, Width width) {
+  Slot slot = temporary();
+  emit({.op = Op::LoadForWrite, .width = width, .scale = where.scale, .segment = where.segment,
+        .d = slot, .a = where.base, .b = where.index, .displacement = where.displacement});
+  return slot;
+}
+
 void Lifter::load_into(Slot d, const Address& where, Width width) {
   emit({.op = Op::Load, .width = width, .scale = where.scale, .segment = where.segment, .d = d,
         .a = where.base, .b = where.index, .displacement = where.displacement});
@@ -340,9 +343,7 @@ void Lifter::jump_direct(u64 displacement) {
 
 Slot Lifter::computed_target(u64 displacement) {
   if (has_direct_targets(mode(), width())) return kNoSlot;
-  Slot rip = code_address(next_offset() + displacement, width());
-  check_target(rip);
-  return rip;
+  return code_address(next_offset() + displacement, width());
 }
 
 Slot Lifter::code_address(u64 offset, Width width) {

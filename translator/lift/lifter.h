@@ -85,6 +85,8 @@ class Lifter {
   Slot load(const Address& address, Width width);
   /// Zero-extended into the whole of d, which may be a register of 32 or 64 bits.
   void load_into(Slot d, const Address& address, Width width);
+  /// Faults as a write would; what is there now, in a temporary.
+  Slot check_writable(const Address& address, Width width);
   void store(const Address& address, Value value, Width width);
 
   // -- emission ----------------------------------------------------------------------------------
@@ -105,7 +107,7 @@ class Lifter {
   void raise(Vector vector);
   /// Control: target is an offset relative to the next instruction (Relative operand).
   void jump_direct(u64 displacement);
-  /// Where targets are not offsets in the code page (RIP may wrap): the checked target. Else kNoSlot.
+  /// Where targets are not offsets in the code page (RIP may wrap): the target. Else kNoSlot.
   Slot computed_target(u64 displacement);
   /// `rip` fills its slot (zero-extended) and was checked.
   void jump_to(Slot rip);
