@@ -7,6 +7,7 @@ namespace penumbra {
 static_assert(std::endian::native == std::endian::little);
 
 void Archive::raw(void* bytes, size_t size) {
+  if (size == 0) return;  // `bytes` may be null then
   if (!loading_) {
     auto* begin = static_cast<const u8*>(bytes);
     data_.insert(data_.end(), begin, begin + size);
@@ -38,7 +39,7 @@ u64 hash_bytes(const void* bytes, size_t size, u64 seed) {
     hash = std::rotl((hash ^ load_from<u64>(cursor)) * kPrime, 29);
   }
   u64 tail = 0;
-  std::memcpy(&tail, cursor, size);
+  if (size != 0) std::memcpy(&tail, cursor, size);
   hash = (hash ^ tail) * kPrime;
   return hash ^ (hash >> 32);
 }

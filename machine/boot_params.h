@@ -13,8 +13,7 @@ struct SetupHeader {
                        kJump = 0x200, kHeader = 0x202, kVersion = 0x206, kTypeOfLoader = 0x210,
                        kLoadFlags = 0x211, kCode32Start = 0x214, kRamdiskImage = 0x218,
                        kRamdiskSize = 0x21c, kHeapEndPtr = 0x224, kCmdLinePtr = 0x228,
-                       kInitrdAddrMax = 0x22c, kKernelAlignment = 0x230, kRelocatableKernel = 0x234,
-                       kMinAlignment = 0x235, kXloadFlags = 0x236, kCmdlineSize = 0x238,
+                       kInitrdAddrMax = 0x22c, kXloadFlags = 0x236, kCmdlineSize = 0x238,
                        kPrefAddress = 0x258, kInitSize = 0x260;
   static constexpr u32 kEnd = 0x290;  ///< of the room for it in boot_params
 
@@ -22,7 +21,7 @@ struct SetupHeader {
   static constexpr u32 kMagic = 0x53726448;  ///< "HdrS"
   static constexpr u16 kOldestVersion = 0x20c;
   static constexpr u8 kLoadedHigh = 1, kCanUseHeap = 0x80;
-  static constexpr u16 kXlfKernel64 = 1, kXlfCanBeLoadedAbove4G = 2;
+  static constexpr u16 kXlfKernel64 = 1;
   static constexpr u8 kUndefinedLoader = 0xff;
 };
 

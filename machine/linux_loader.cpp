@@ -109,7 +109,6 @@ class BzImage {
   u64 memory_needed() const {
     return std::max<u64>(field<u32>(SetupHeader::kInitSize), payload().size());
   }
-  bool relocatable() const { return field<u8>(SetupHeader::kRelocatableKernel) != 0; }
   bool starts_in_long_mode() const {
     return field<u16>(SetupHeader::kXloadFlags) & SetupHeader::kXlfKernel64;
   }
@@ -153,22 +152,18 @@ std::vector<u8> BzImage::boot_params() const {
   return params;
 }
 
+/// The preferred address. Lower ones are of no use even to a relocatable kernel: it moves itself up
+/// to that address when it unpacks itself (arch/x86/boot/compressed/head_64.S).
 std::optional<u64> BzImage::load_address(u64 end) const {
-  auto fits = [&](u64 at) {
-    return at >= MemoryMap::kHighStart && at < end && memory_needed() <= end - at;
-  };
-  u64 preferred = field<u64>(SetupHeader::kPrefAddress);
-  if (fits(preferred)) return preferred;
-  u64 alignment = std::max<u64>(field<u32>(SetupHeader::kKernelAlignment), kPageSize);
-  bool power_of_two = (alignment & (alignment - 1)) == 0;
-  u64 lowest = (MemoryMap::kHighStart + alignment - 1) & ~(alignment - 1);
-  if (relocatable() && power_of_two && fits(lowest)) return lowest;
-  return std::nullopt;
+  u64 address = field<u64>(SetupHeader::kPrefAddress);
+  bool fits = address >= MemoryMap::kHighStart && address < end && memory_needed() <= end - address;
+  return fits ? std::optional(address) : std::nullopt;
 }
 
 std::string too_small(const BzImage& image) {
   u64 top = image.field<u64>(SetupHeader::kPrefAddress) + image.memory_needed();
-  return fmt::format("does not fit into the guest's memory; it wants {} MiB", (top >> 20) + 1);
+  return fmt::format("does not fit into the guest's memory; it wants {} MiB",
+                     (top + (1 << 20) - 1) >> 20);
 }
 
 }  // namespace

@@ -27,8 +27,6 @@ std::vector<u8> bzimage(u32 payload = 4096) {
   put<u16>(image, SetupHeader::kVersion, 0x20f);
   put<u8>(image, SetupHeader::kLoadFlags, SetupHeader::kLoadedHigh);
   put<u32>(image, SetupHeader::kInitrdAddrMax, 0x7fffffff);
-  put<u32>(image, SetupHeader::kKernelAlignment, 0x200000);
-  put<u8>(image, SetupHeader::kRelocatableKernel, 1);
   put<u16>(image, SetupHeader::kXloadFlags, SetupHeader::kXlfKernel64);
   put<u32>(image, SetupHeader::kCmdlineSize, 2047);
   put<u64>(image, SetupHeader::kPrefAddress, 0x1000000);
@@ -201,15 +199,16 @@ TEST_CASE("an initrd lies high, page-aligned, below the kernel's limit") {
   CHECK_FALSE(plan(bzimage(), large));
 }
 
-TEST_CASE("a relocatable kernel moves down when the preferred place has no room") {
-  auto small = plan(bzimage(), {}, "", 8ull << 20);
-  REQUIRE(small);
-  CHECK(small->entry.rip == 0x200200);
+TEST_CASE("a kernel needs its memory at its preferred address") {
+  auto enough = plan(bzimage(), {}, "", 17ull << 20);
+  REQUIRE(enough);
+  CHECK(enough->entry.rip == 0x1000200);
+  auto small = plan(bzimage(), {}, "", 16ull << 20);
+  REQUIRE_FALSE(small);
+  CHECK(small.error() == "does not fit into the guest's memory; it wants 17 MiB");
   auto image = bzimage();
-  put<u8>(image, SetupHeader::kRelocatableKernel, 0);
-  auto fixed = plan(image, {}, "", 8ull << 20);
-  REQUIRE_FALSE(fixed);
-  CHECK(fixed.error().find("does not fit") != std::string::npos);
+  put<u64>(image, SetupHeader::kPrefAddress, 0x80000);
+  CHECK_FALSE(plan(image));
 }
 
 TEST_CASE("what a bzImage can be wrong about is refused with its reason") {
