@@ -14,11 +14,11 @@ namespace penumbra::cpu::test {
 
 enum class PageKind : u8 { Ram, ReadOnly, Absent, Device, Code };
 
-class FlatMemory final : public GuestMemory {
+class RegionMemory final : public GuestMemory {
  public:
-  FlatMemory(u64 base, u64 size) : base_(base), bytes_(size), kinds_(size / kPageSize + 1) {}
+  RegionMemory(u64 base, u64 size) : base_(base), bytes_(size), kinds_(size / kPageSize + 1) {}
   /// Uses the host's memory at `host` in place.
-  FlatMemory(void* host, u64 size)
+  RegionMemory(void* host, u64 size)
       : base_(reinterpret_cast<u64>(host)), host_(static_cast<u8*>(host)), size_(size) {}
 
   u8* at(u64 linear) { return (host_ ? host_ : bytes_.data()) + (linear - base_); }
@@ -138,7 +138,7 @@ inline CpuState make_state(Mode mode) {
 }
 
 struct World {
-  FlatMemory memory;
+  RegionMemory memory;
   PlainEnvironment environment{memory.external};
   CpuModel model;
   CpuState state;
