@@ -16,6 +16,8 @@ ARROWS_IN_WORDS = {"debug": {"common", "frontend"}, "timing": {"frontend", "tran
                            "machine", "timing", "debug", "snapshot"}}
 KNOWS_NO_DEVICE = ("common", "frontend", "cpu", "translator", "jit", "mmu", "timing", "debug")
 ENGINE_FOLDERS = ("jit",)
+CLASS_DEFINITION = re.compile(
+    r"^(?:class|struct) (?:alignas\(\w+\) )?(\w+)(?: final)?(?: :[^;{]*)? ?\{", re.MULTILINE)
 BUILT = re.compile(r"build.*|\.git|\.cache|__pycache__")
 
 
@@ -155,6 +157,20 @@ def check_headers(tree):
                 found.append(f"{name}: does not open with a comment")
             if "\n#pragma once\n" not in text:
                 found.append(f"{name}: no #pragma once")
+    return found
+
+
+def check_one_definition(tree):
+    """No two headers define a class of one name in one namespace."""
+    found, seen = [], {}
+    for name in tree.sources():
+        code = tree.code(name) if name.endswith(".h") else ""
+        namespace = re.search(r"^namespace ([\w:]+) \{", code, re.MULTILINE)
+        for kind in CLASS_DEFINITION.findall(code):
+            full_name = f"{namespace[1] if namespace else ''}::{kind}"
+            if full_name in seen:
+                found.append(f"{name}: {full_name} is also defined in {seen[full_name]}")
+            seen[full_name] = name
     return found
 
 

@@ -22,6 +22,8 @@ FAULTS = {
                "cpu/b.h": HEADER + '#include "cpu/a.h"\n'},
     "devices": {"cpu/timer.cpp": "Pit8254* pit;\n"},
     "engines": {"jit/run.cpp": "case Mnemonic::Add: break;\n"},
+    "one_definition": {"cpu/a.h": HEADER + "namespace penumbra {\nclass Twice final : public X {\n",
+                       "cpu/b.h": HEADER + "namespace penumbra {\nstruct Twice {\n"},
     "headers": {"cpu/bare.h": "\n#pragma once\n"},
     "places": {"dev": "curl https:" + "//example.org\n"},
     "test_names": {"tests/cpu/a.cpp": 'TEST_CASE("one; two") {}\n'},
