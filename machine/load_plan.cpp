@@ -53,6 +53,15 @@ SegmentRegister flat_segment(u16 selector, u32 attributes) {
   return {0, 0xffffffff, attributes, selector};
 }
 
+/// What firmware leaves: write-back, but for the last gigabyte below 4 GiB (SDM 3A 11.11.2).
+void set_memory_types(cpu::StoredMsrs& msr) {
+  constexpr u64 kWriteBack = 6, kUncacheable = 0, kEnabled = bit(11);
+  constexpr u64 kHole = 0xC0000000, kHoleMask = 0xFFC0000000;
+  msr.mtrr_default = kEnabled | kWriteBack;
+  msr.mtrr_base[0] = kHole | kUncacheable;
+  msr.mtrr_mask[0] = kHoleMask | kEnabled;
+}
+
 }  // namespace
 
 bool LoadPlan::valid(u64 end) const {
@@ -100,6 +109,7 @@ void enter(const CpuEntry& entry, cpu::CpuState& state) {
   state.cr4 = is_long ? cpu::Cr4::kPae : 0;
   state.efer = is_long ? cpu::Efer::kLme | cpu::Efer::kLma : 0;
   state.cpl = 0;
+  set_memory_types(state.msr);
   for (u64& gpr : state.gpr) gpr = 0;
   state.reg(cpu::Reg::Rsi) = entry.rsi;
   state.reg(cpu::Reg::Rbx) = entry.rbx;

@@ -256,8 +256,7 @@ std::optional<Exit> Vcpu::Impl::on_fault(const Fault& fault) {
 void Vcpu::Impl::serialize_undelivered(Archive& archive) {
   bool waiting = undelivered.has_value();
   cpu::Event event = undelivered.value_or(cpu::Event{});
-  archive(waiting, event.vector, event.source, event.has_error_code, event.error_code,
-          event.restart);
+  archive(waiting, event);
   if (archive.loading()) undelivered = waiting ? std::optional(event) : std::nullopt;
 }
 

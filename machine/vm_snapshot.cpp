@@ -134,6 +134,7 @@ std::expected<void, std::string> Vm::restore(const snapshot::Container& containe
   if (!snapshot::unpack_memory(**ram, {space_->ram(), space_->ram_bytes()})) {
     return std::unexpected("its memory does not fit this machine");
   }
+  space_->ram_replaced();
   for (const StateSection& section : sections()) {
     if (auto loaded = load(section, container); !loaded) return loaded;
   }
