@@ -256,6 +256,20 @@ TEST_CASE("8259: saved between interrupt and EOI") {
   CHECK(save(other.pic) == save(board.pic));
 }
 
+TEST_CASE("8259: what is in service when saved still is") {
+  Board board;
+  board.initialise();
+  board.raise(3);
+  board.pic.acknowledge();
+  Board other;
+  REQUIRE(load(other.pic, save(board.pic)));
+  CHECK(other.isr(0x20) == 0x08);
+  other.raise(5);
+  CHECK_FALSE(other.intr.level());
+  other.out(0x20, 0x20);
+  CHECK(other.intr.level());
+}
+
 TEST_CASE("8259: garbage from the guest and from a file") {
   Board board;
   for (u32 seed = 0; seed < 200; ++seed) {
