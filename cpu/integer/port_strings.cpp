@@ -41,11 +41,13 @@ struct Outs {
   static Expected<StringStep> chunk(const StringWalk&, u64) { return StringStep{0, true, false}; }
 };
 
-/// Ports are at most 32 bits wide; REX.W has no effect.
+/// Ports are at most 32 bits wide; REX.W has no effect. The right to the port is checked even when
+/// the count is 0.
 template <class Operation>
 Outcome run_port_string(CpuContext& ctx, const Operands& ops) {
   Operands narrow = ops;
   narrow.width = std::min(ops.width, Width::W32);
+  TRY(check_port(ctx, static_cast<u16>(ctx.state.reg(Reg::Rdx)), bytes(narrow.width)));
   return run_string<Operation>(ctx, narrow, Next::EndBlock);
 }
 

@@ -18,8 +18,8 @@ Expected<u8> register_number(const CpuState& state, u8 number) {
   return static_cast<u8>(number + 2);
 }
 
+/// DR7.GD.
 Expected<> check_access(const CpuState& state) {
-  TRY(require_cpl0(state));
   if (!(state.dr7 & kGeneralDetect)) return {};
   Fault fault = Fault::of(Vector::Db);
   fault.dr6 = kGeneralDetect;
@@ -47,6 +47,7 @@ Expected<> write_debug(CpuState& state, u8 number, u64 value) {
 Outcome mov_debug(CpuContext& ctx, const Operands& ops) {
   CpuState& state = ctx.state;
   bool reads = ops.at[1].kind == OperandKind::Debug;
+  TRY(require_cpl0(state));
   TRY_ASSIGN(u8 number, register_number(state, ops.at[reads ? 1 : 0].reg));
   TRY(check_access(state));
   Width width = in_long_mode(state) ? Width::W64 : Width::W32;

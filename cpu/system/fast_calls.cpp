@@ -91,9 +91,9 @@ Outcome sysenter(CpuContext& ctx, const Operands&) {
 
 Outcome sysexit(CpuContext& ctx, const Operands&) {
   CpuState& state = ctx.state;
+  if (!is_protected(state) || state.cpl != 0) return general_protection();
   if (state.efer & Efer::kLma) return undefined();
-  bool refused = !is_protected(state) || state.cpl != 0 || (state.sysenter_cs & 0xfffc) == 0;
-  if (refused) return general_protection();
+  if ((state.sysenter_cs & 0xfffc) == 0) return general_protection();
   u16 base = static_cast<u16>((state.sysenter_cs & 0xfffc) | 3);
   state.seg(Segment::Cs) = flat(static_cast<u16>(base + 16), kFlatCode32, 3);
   state.seg(Segment::Ss) = flat(static_cast<u16>(base + 24), kFlatData, 3);

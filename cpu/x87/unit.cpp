@@ -41,7 +41,8 @@ void track(CpuContext& ctx, const Operands& ops) {
 
 Expected<> probe_environment(CpuContext& ctx, const Operands& ops, u32 size, Access access) {
   TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, size, access));
-  TRY(ctx.memory.probe(linear, 1, access, Privilege::Current));
+  u32 field = ops.width == Width::W16 ? 2 : 4;
+  TRY(ctx.memory.probe(linear, field, access, Privilege::Current));
   return ctx.memory.probe(linear + size - 1, 1, access, Privilege::Current);
 }
 

@@ -87,7 +87,7 @@ bool stack_fault(X87State& state, bool overflow);
 void track(CpuContext& ctx, const Operands& ops);
 
 /// Checks the memory of an environment before it is read or written. The reference CPU tries the
-/// first byte, then the last, so that the #PF of a second page names the last.
+/// first field, then the last byte, so that the #PF of a second page names the last.
 Expected<> probe_environment(CpuContext& ctx, const Operands& ops, u32 size, Access access);
 
 }  // namespace penumbra::cpu::x87

@@ -4,17 +4,20 @@
 //   --states N       tests a row            --mode 64|32|16   code size
 //   --blocks N       N blocks of several instructions instead of a table of rows
 //   --quiet          only the totals        --show N    differences printed a row
+//   --bless DIR      writes --states vectors a row, answered by the host, into DIR instead
 // Exit 0 only when nothing failed; every judged row must have met at least one test.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+#include <cstdlib>
+#include <fstream>
 
 #include "tests/check/data.h"
-#include "tests/oracle/compare.h"
+#include "tests/oracle/bless.h"
 #include "tests/oracle/encodings.h"
 #include "tests/oracle/engine/engine_runner.h"
 #include "tests/oracle/host_runner.h"
+#include "tests/oracle/host_vendor.h"
 #include "tests/oracle/isa_support.h"
 #include "tests/oracle/random_tests.h"
 #include "tests/oracle/rows.h"
@@ -27,12 +30,14 @@ namespace {
 using namespace oracle;
 
 struct Options {
-  std::string row;
+  std::string row, bless;
   u64 seed = 1;
   unsigned states = 200, blocks = 0, show = 2;
   CodeSize size = CodeSize::Long;
   bool quiet = false;
 };
+
+using JudgedRows = std::vector<std::pair<frontend::Mnemonic, const std::vector<Form>*>>;
 
 struct Counts {
   size_t ended = 0, faulted = 0, failed = 0;
@@ -59,16 +64,15 @@ class Check {
     add(counts);
   }
 
-  void blocks(const std::vector<std::pair<frontend::Mnemonic, const std::vector<Form>*>>& all) {
+  void blocks(const JudgedRows& all) {
     Random random(options_.seed);
     Counts counts;
-    for (unsigned i = 0; i < options_.blocks; ++i) {
+    JudgedRows usable = all;
+    std::erase_if(usable, [&](const auto& row) { return !can_end(row, random); });
+    for (unsigned i = 0; i < options_.blocks && !usable.empty(); ++i) {
       std::vector<Drawn> block;
-      for (u64 length = 2 + random() % 6; length > 0; --length) {
-        auto [mnemonic, forms] = all[random() % all.size()];
-        block.push_back(instantiate((*forms)[random() % forms->size()], mnemonic, options_.size,
-                                    random));
-      }
+      for (u64 length = 2 + random() % 6; length > 0; --length)
+        block.push_back(draw(usable[random() % usable.size()], random));
       one(random_test(block, options_.size, random), counts);
     }
     add(counts);
@@ -87,6 +91,20 @@ class Check {
     bool small = options_.size == CodeSize::Bits16;
     return decoded(small ? std::vector<u8>{0x67, 0xd9, 0x74, 0x24, 0xa0}
                          : std::vector<u8>{0xd9, 0x74, 0x24, 0xa0}, options_.size);
+  }
+
+  Drawn draw(const JudgedRows::value_type& row, Random& random) const {
+    const auto& [mnemonic, forms] = row;
+    return instantiate((*forms)[random() % forms->size()], mnemonic, options_.size, random);
+  }
+
+  /// A row that always faults (the privileged ones) would end every block early.
+  bool can_end(const JudgedRows::value_type& row, Random& random) {
+    for (int i = 0; i < 16; ++i)
+      if (host_.run(random_test({draw(row, random)}, options_.size, random)).outcome ==
+          Outcome::Ended)
+        return true;
+    return false;
   }
 
   void one(const Test& test, Counts& counts) {
@@ -131,6 +149,7 @@ std::optional<Options> parse(int count, char** arguments) {
     std::string value = arguments[++i];
     unsigned long number = std::strtoul(value.c_str(), nullptr, 0);
     if (name == "--row") options.row = value;
+    else if (name == "--bless") options.bless = value;
     else if (name == "--seed") options.seed = number;
     else if (name == "--states") options.states = static_cast<unsigned>(number);
     else if (name == "--blocks") options.blocks = static_cast<unsigned>(number);
@@ -143,6 +162,17 @@ std::optional<Options> parse(int count, char** arguments) {
   }
   std::transform(options.row.begin(), options.row.end(), options.row.begin(), ::toupper);
   return options;
+}
+
+std::string kind_of(const frontend::Instruction& in) {
+  if (in.operands.x87_opcode != 0) return "x87";
+  for (const Operand& operand : in.operands.at)
+    if (operand.kind == OperandKind::Xmm || operand.kind == OperandKind::Mmx) return "vector";
+  return "integer";
+}
+
+unsigned bits_of(CodeSize size) {
+  return size == CodeSize::Long ? 64 : size == CodeSize::Bits32 ? 32 : 16;
 }
 
 /// Far transfers load selectors of the host kernel's GDT.
@@ -162,11 +192,32 @@ std::map<frontend::Mnemonic, std::vector<Form>> supported_forms(CodeSize size) {
   return all;
 }
 
+/// Vectors of every judged row, in one file a kind of instruction.
+int bless_rows(const Options& options, const JudgedRows& judged) {
+  HostRunner host;
+  if (!host.available() || !host_is_reference_vendor()) return kUnusable;
+  std::map<std::string, std::string> texts;
+  for (const auto& [mnemonic, forms] : judged) {
+    Random random(options.seed * 1000003 + mnemonic);
+    for (size_t i = 0; i < std::max<size_t>(options.states, forms->size()); ++i) {
+      auto drawn = instantiate((*forms)[i % forms->size()], mnemonic, options.size, random);
+      std::string line = bless(random_test({drawn}, options.size, random), host);
+      if (!line.empty()) texts[kind_of(drawn.instruction)] += line + "\n";
+    }
+  }
+  for (const auto& [kind, text] : texts) {
+    std::ofstream file(fmt::format("{}/{}_{}.txt", options.bless, kind, bits_of(options.size)));
+    file << "# Answered by an AMD host; regenerate with check_random --bless.\n" << text;
+    if (!file) return kUnusable;
+  }
+  return kPassed;
+}
+
 int run(const Options& options) {
   Check check(options);
   if (!check.ready()) return kUnusable;
   auto forms = supported_forms(options.size);
-  std::vector<std::pair<frontend::Mnemonic, const std::vector<Form>*>> judged;
+  JudgedRows judged;
   for (const oracle::Row& row : rows()) {
     if (!options.row.empty() && options.row != row.name) continue;
     auto found = forms.find(row.mnemonic);
@@ -174,8 +225,10 @@ int run(const Options& options) {
                                                    : exclusion(row.mnemonic);
     if (reason.empty()) judged.emplace_back(row.mnemonic, &found->second);
     else if (!options.quiet) fmt::print("{:<14} not judged: {}\n", row.name, reason);
-    if (reason.empty() && options.blocks == 0) check.row(row, found->second);
+    bool table = options.blocks == 0 && options.bless.empty();
+    if (reason.empty() && table) check.row(row, found->second);
   }
+  if (!options.bless.empty()) return bless_rows(options, judged);
   if (options.blocks != 0 && !judged.empty()) check.blocks(judged);
   return check.report(judged.size());
 }

@@ -193,6 +193,8 @@ std::string to_vector(const Test& test, const Result& expected) {
   MachineState visible = expected.state;
   visible.rflags = (visible.rflags & ~0x10000ull) | 0x200;  // RF of a fault's frame
   visible.fx.set(FxImage::kMxcsrMask, test.state.fx.get<u32>(FxImage::kMxcsrMask));
+  if (test.size != CodeSize::Long)
+    for (auto& value : visible.gpr) value &= 0xffffffff;  // the upper halves are not defined
   append_state(text, test.state, visible);
   append_pages(text, test.pages, expected.pages);
   return text;
