@@ -24,8 +24,7 @@ CompiledBlock* BlockCache::insert(std::unique_ptr<CompiledBlock> block) {
 }
 
 void BlockCache::link(CompiledBlock& source, Uop& from, CompiledBlock& target) {
-  from.immediate = reinterpret_cast<u64>(target.code());
-  from.handler = linked_jump(static_cast<cpu::FlagKind>(from.extra));
+  link_jump(from, *target.code());
   target.incoming.emplace_back(&source, &from);
   source.outgoing.emplace_back(&target, &from);
 }

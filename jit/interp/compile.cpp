@@ -75,12 +75,21 @@ std::unique_ptr<CompiledBlock> compile(const translator::Block& block) {
   BlockCode* code = compiled->code();
   code->owner = compiled.get();
   code->count = static_cast<i64>(block.instructions.size());
-  for (size_t i = 0; i < ops.size(); ++i) {
-    code->uops[i] = lower(ops[i], i);
-    if (ops[i].op == Op::Call) {
-      code->uops[i].immediate = reinterpret_cast<u64>(&compiled->ir.calls[ops[i].immediate]);
+  std::span<const MicroOp> rest = ops;
+  for (size_t index = 0; !rest.empty(); ++index) {
+    const MicroOp& op = rest.front();
+    Uop& uop = code->uops[index];
+    uop.index = static_cast<u16>(index);
+    size_t taken = fuse(rest, uop);
+    if (taken == 0) {
+      uop = lower(op, index);
+      taken = 1;
     }
-    compiled->sites.push_back({ops[i].instruction, ops[i].segment, ops[i].flags_before});
+    if (op.op == Op::Call) {
+      uop.immediate = reinterpret_cast<u64>(&compiled->ir.calls[op.immediate]);
+    }
+    compiled->sites.push_back({op.instruction, op.segment, op.flags_before});
+    rest = rest.subspan(taken);
   }
   if (block.crosses_page) code->uops[0].handler = next_page_check();
   return compiled;

@@ -33,6 +33,36 @@ inline void stop_before(CpuState* s, const Uop* u, i64 left, Stop stop) {
   engine(s).stop_before(*s, u, left, stop);
 }
 
+/// Stops with all state current in front of the block at `rip`.
+inline void stop_at(CpuState* s, u64 rip, i64 left, Stop stop) {
+  s->rip = rip;
+  s->instructions_left = left;
+  engine(s).set_stop(stop);
+}
+
+/// The slice does not hold the block, or somebody asked to stop.
+void stop_slice(CpuState* s, const BlockCode* block, i64 left);
+
+#define PENUMBRA_ENTER(block)                                                         \
+  do {                                                                                \
+    const BlockCode* entered = (block);                                               \
+    i64 after = left - entered->count;                                                \
+    if (after < __atomic_load_n(&s->stop_below, __ATOMIC_RELAXED)) [[unlikely]]       \
+      return stop_slice(s, entered, left);                                            \
+    [[clang::musttail]] return entered->uops[0].handler(s, entered->uops, t, after);  \
+  } while (0)
+
+/// Goes through a jump uop without a dispatch of its own where it is linked.
+#define PENUMBRA_THROUGH(jump)                                                        \
+  do {                                                                                \
+    const Uop* through = (jump);                                                      \
+    if (through->scale != kLinked) [[unlikely]] PENUMBRA_TAIL(through);               \
+    if (through->extra != static_cast<u8>(cpu::FlagKind::Dynamic)) {                  \
+      s->flag_kind = static_cast<cpu::FlagKind>(through->extra);                      \
+    }                                                                                 \
+    PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(through->immediate));           \
+  } while (0)
+
 template <class Function>
 constexpr void for_width(Width width, Function function) {
   switch (width) {

@@ -13,28 +13,8 @@ using translator::Op;
 #define PENUMBRA_STORE_KIND \
   if (u->extra != static_cast<u8>(FlagKind::Dynamic)) s->flag_kind = static_cast<FlagKind>(u->extra)
 
-/// Stops with all state current in front of the block at `rip`.
-inline void stop_at(CpuState* s, u64 rip, i64 left, Stop stop) {
-  s->rip = rip;
-  s->instructions_left = left;
-  engine(s).set_stop(stop);
-}
-
-__attribute__((noinline)) void stop_slice(CpuState* s, const BlockCode* block, i64 left) {
-  stop_at(s, engine(s).rip_at(*s, block->owner->ir.start), left, Stop::Slice);
-}
-
-#define PENUMBRA_ENTER(block)                                                         \
-  do {                                                                                \
-    const BlockCode* entered = (block);                                               \
-    i64 after = left - entered->count;                                                \
-    if (after < __atomic_load_n(&s->stop_below, __ATOMIC_RELAXED)) [[unlikely]]       \
-      return stop_slice(s, entered, left);                                            \
-    [[clang::musttail]] return entered->uops[0].handler(s, entered->uops, t, after);  \
-  } while (0)
-
 template <bool kStoresKind>
-PENUMBRA_HANDLER jump(PENUMBRA_HANDLER_ARGUMENTS) {
+PENUMBRA_HANDLER jump_linked(PENUMBRA_HANDLER_ARGUMENTS) {
   if constexpr (kStoresKind) s->flag_kind = static_cast<FlagKind>(u->extra);
   PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(u->immediate));
 }
@@ -118,14 +98,24 @@ Handler jump_handler(const MicroOp& op) {
 
 }  // namespace
 
-Handler linked_jump(FlagKind kind) {
-  return kind == FlagKind::Dynamic ? jump<false> : jump<true>;
-}
-Handler unlinked_jump() { return jump_unlinked; }
 Handler leave_handler() { return leave; }
 Handler next_page_check() { return check_next_page; }
 
-void unlink_jump(Uop& jump) { jump.handler = jump_unlinked; }
+void unlink_jump(Uop& jump) {
+  jump.handler = jump_unlinked;
+  jump.scale = 0;
+}
+
+void link_jump(Uop& jump, const BlockCode& target) {
+  bool stores_kind = jump.extra != static_cast<u8>(FlagKind::Dynamic);
+  jump.handler = stores_kind ? jump_linked<true> : jump_linked<false>;
+  jump.immediate = reinterpret_cast<u64>(&target);
+  jump.scale = kLinked;
+}
+
+__attribute__((noinline)) void stop_slice(CpuState* s, const BlockCode* block, i64 left) {
+  stop_at(s, engine(s).rip_at(*s, block->owner->ir.start), left, Stop::Slice);
+}
 
 Handler control_handler(const MicroOp& op) {
   switch (op.op) {

@@ -54,8 +54,8 @@ PENUMBRA_HANDLER get_condition(PENUMBRA_HANDLER_ARGUMENTS) {
 /// Not taken: the next uop is the fall-through jump; taken: the one behind it.
 template <class Source, Condition C>
 PENUMBRA_HANDLER branch_flags(PENUMBRA_HANDLER_ARGUMENTS) {
-  const Uop* next = Source::holds(s, u, C) ? u + 2 : u + 1;
-  PENUMBRA_TAIL(next);
+  if (Source::holds(s, u, C)) [[unlikely]] PENUMBRA_THROUGH(u + 2);
+  PENUMBRA_THROUGH(u + 1);
 }
 
 template <class Source, template <class, Condition> class Make, unsigned... C>
@@ -106,8 +106,8 @@ PENUMBRA_HANDLER compare_branch(PENUMBRA_HANDLER_ARGUMENTS) {
   T result = F == FlagFamily::Sub ? static_cast<T>(a - b) : static_cast<T>(a & b);
   s->flag_result = result;
   if constexpr (F == FlagFamily::Sub) s->flag_source = b;
-  const Uop* next = cpu::condition_of<F, T>(C, result, b) ? u + 2 : u + 1;
-  PENUMBRA_TAIL(next);
+  if (cpu::condition_of<F, T>(C, result, b)) [[unlikely]] PENUMBRA_THROUGH(u + 2);
+  PENUMBRA_THROUGH(u + 1);
 }
 
 template <FlagFamily F, class T, bool kImmediate, unsigned... C>
@@ -128,8 +128,8 @@ Handler fused_handler(const MicroOp& op) {
 }
 
 PENUMBRA_HANDLER branch_nonzero(PENUMBRA_HANDLER_ARGUMENTS) {
-  const Uop* next = (get<u8>(s, u->a) & 1) ? u + 2 : u + 1;
-  PENUMBRA_TAIL(next);
+  if (get<u8>(s, u->a) & 1) [[unlikely]] PENUMBRA_THROUGH(u + 2);
+  PENUMBRA_THROUGH(u + 1);
 }
 
 }  // namespace

@@ -32,10 +32,11 @@ struct Uop {
   Slot d, a, b, c;
   i32 displacement;
   u16 index;  ///< in its block
-  u8 scale;
+  u8 scale;   ///< of a jump: kLinked while its immediate is the target's BlockCode
   u8 extra;   ///< flag kind before the uop, or a condition
 };
 static_assert(sizeof(Uop) == 32);
+constexpr u8 kLinked = 0xff;
 
 struct CompiledBlock;
 
