@@ -103,7 +103,7 @@ Outcome arpl(CpuContext& ctx, const Operands& ops) {
   TRY_ASSIGN(u64 target, read_operand(ctx, ops, 0));
   u64 source = ctx.state.gpr[ops.at[1].reg & 15];
   bool raises = (target & 3) < (source & 3);
-  TRY(write_operand(ctx, ops, 0, raises ? (target & ~3ull) | (source & 3) : target));
+  if (raises) TRY(write_operand(ctx, ops, 0, (target & ~3ull) | (source & 3)));
   set_zf(ctx.state, raises);
   return Next::Continue;
 }

@@ -36,14 +36,14 @@ class Differences {
   std::vector<std::string> lines_;
 };
 
-std::string describe(const Result& result) {
+std::string describe(const Result& result, const Mask& mask) {
   if (result.outcome != Outcome::Fault) return to_string(result.outcome);
   const Fault& fault = result.fault;
   u32 code = fault.error_code;
   // Linux reports addresses beyond those of users as present.
   if (fault.vector == Vector::Pf && fault.address >= kHighestMapped) code &= ~PageFaultCode::kPresent;
   return fmt::format("fault {} code {:x} address {:x}", static_cast<int>(fault.vector), code,
-                     fault.vector == Vector::Pf ? fault.address : 0);
+                     fault.vector == Vector::Pf && !mask.fault_address ? fault.address : 0);
 }
 
 void compare_registers(Differences& out, const Test& test, const Result& a, const Result& b) {
@@ -111,15 +111,27 @@ void compare_memory(Differences& out, Result a, Result b) {
     if (a.pages[i].bytes != b.pages[i].bytes) compare_page(out, a.pages[i], b.pages[i]);
 }
 
+bool compares_memory(frontend::Mnemonic mnemonic) {
+  switch (mnemonic) {
+    case ZYDIS_MNEMONIC_CMPSB:
+    case ZYDIS_MNEMONIC_CMPSW:
+    case ZYDIS_MNEMONIC_CMPSD:
+    case ZYDIS_MNEMONIC_CMPSQ: return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 Mask undefined_after(const Test& test, const Result& result) {
   Mask mask;
   std::span<const u8> rest = test.code;
   u64 address = kCodeAddress;
-  while (!rest.empty() && !(result.outcome == Outcome::Fault && address == result.state.rip)) {
+  while (!rest.empty()) {
     auto in = frontend::decode(rest, user_mode(test.size));
     if (!in) break;
+    mask.fault_address |= compares_memory(in->mnemonic);
+    if (result.outcome == Outcome::Fault && address == result.state.rip) break;
     mask.flags |= undefined_flags(*in);
     mask.mxcsr_mask |= in->mnemonic == ZYDIS_MNEMONIC_FXSAVE ||
                        in->mnemonic == ZYDIS_MNEMONIC_FXSAVE64;
@@ -133,7 +145,7 @@ std::vector<std::string> differences(const Test& test, const Result& expected, c
                                      const Mask& mask) {
   Differences out;
   if (expected.outcome == Outcome::Broken) return {"the host could not run it"};
-  out.text("outcome", describe(expected), describe(got));
+  out.text("outcome", describe(expected, mask), describe(got, mask));
   if (expected.outcome == Outcome::Timeout || expected.outcome == Outcome::SystemCall)
     return out.take();  // where each side stopped is arbitrary
   compare_registers(out, test, expected, got);
