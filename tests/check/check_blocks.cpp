@@ -2,6 +2,7 @@
 //
 //   --engine NAME   the engine to test       --states N   register states a block (default 4)
 //   --seed S        where they start         --show N     failures printed
+//   --ended-at-least PERCENT   of the blocks not skipped: fails below (default 0)
 // Registers, flags, memory, MXCSR, x87 and vector state and faults must agree. A block is skipped
 // only for an ISA extension that the model lacks. Around an instruction whose answer is the host's
 // own (CPUID, RDTSC; see exclusions.def) it is compared in pieces. Exit 0 only when nothing failed; 2 when a file
@@ -32,7 +33,7 @@ using namespace oracle;
 struct Options {
   std::vector<std::string> files;
   std::string engine = EngineRunner::kDefault;
-  unsigned states = 4, show = 10;
+  unsigned states = 4, show = 10, ended_at_least = 0;
   u64 seed = 1;
 };
 
@@ -68,8 +69,11 @@ class Check {
       fmt::print("left out: {:>5} {}\n", count, name);
     fmt::print("passed {} ({} to the end, {} with the same fault), failed {}, skipped {}\n",
                ended_ + faulted_, ended_, faulted_, failed_, skipped);
-    if (ended_ + faulted_ + failed_ == 0) return kUnusable;
-    return failed_ == 0 ? kPassed : kFailed;
+    size_t run = ended_ + faulted_ + failed_;
+    if (run == 0) return kUnusable;
+    bool enough = ended_ * 100 >= run * options_.ended_at_least;
+    if (!enough) fmt::print("fewer than {}% ran to the end\n", options_.ended_at_least);
+    return failed_ == 0 && enough ? kPassed : kFailed;
   }
 
  private:
@@ -155,6 +159,8 @@ std::optional<Options> parse(int count, char** arguments) {
     if (name == "--engine") options.engine = value;
     else if (name == "--states") options.states = std::max(1, std::atoi(value.c_str()));
     else if (name == "--show") options.show = static_cast<unsigned>(std::atoi(value.c_str()));
+    else if (name == "--ended-at-least")
+      options.ended_at_least = static_cast<unsigned>(std::atoi(value.c_str()));
     else if (name == "--seed") options.seed = std::strtoull(value.c_str(), nullptr, 0);
     else return std::nullopt;
   }
@@ -169,7 +175,8 @@ int main(int count, char** arguments) {
   auto options = parse(count, arguments);
   if (!options) {
     fmt::print(stderr,
-               "usage: check_blocks [--engine NAME] [--states N] [--seed S] [--show N] FILE...\n");
+               "usage: check_blocks [--engine NAME] [--states N] [--seed S] [--show N]\n"
+               "                    [--ended-at-least PERCENT] FILE...\n");
     return kUnusable;
   }
   if (options->files.empty()) options->files = data_files("bhive", ".hex");
