@@ -106,7 +106,7 @@ class Environment {
   void load_protected_pointers(X87State& x87) const {
     x87.ip = field(3);
     x87.cs = static_cast<u16>(field(4));
-    if (wide_) x87.opcode = field(4) >> 16 & kOpcodeMask;
+    x87.opcode = wide_ ? field(4) >> 16 & kOpcodeMask : 0;
     x87.dp = field(5);
     x87.ds = static_cast<u16>(field(6));
   }

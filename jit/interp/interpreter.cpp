@@ -56,7 +56,9 @@ Stop Interpreter::run(CodeMode mode, bool single) {
       break;
     }
     enter(&s, block->uops, static_cast<const mmu::ShadowTable*>(s.table), left);
-  } while (stop_ == Stop::Lookup);
+    // At the slice's end traps and interrupts come first, before a fetch that may fault.
+  } while (stop_ == Stop::Lookup && s.instructions_left > 0);
+  if (stop_ == Stop::Lookup) stop_ = Stop::Slice;
   s.mxcsr = cpu::fp_environment::leave(s.mxcsr);
   return stop_;
 }

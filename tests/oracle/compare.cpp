@@ -36,14 +36,19 @@ class Differences {
   std::vector<std::string> lines_;
 };
 
+bool of_memory(Vector vector) {
+  return vector == Vector::Pf || vector == Vector::Gp || vector == Vector::Ss;
+}
+
 std::string describe(const Result& result, const Mask& mask) {
   if (result.outcome != Outcome::Fault) return to_string(result.outcome);
   const Fault& fault = result.fault;
+  if (mask.any_memory_fault && of_memory(fault.vector)) return "fault of a memory operand";
   u32 code = fault.error_code;
   // Linux reports addresses beyond those of users as present.
   if (fault.vector == Vector::Pf && fault.address >= kHighestMapped) code &= ~PageFaultCode::kPresent;
   return fmt::format("fault {} code {:x} address {:x}", static_cast<int>(fault.vector), code,
-                     fault.vector == Vector::Pf && !mask.fault_address ? fault.address : 0);
+                     fault.vector == Vector::Pf ? fault.address : 0);
 }
 
 void compare_registers(Differences& out, const Test& test, const Result& a, const Result& b) {
@@ -82,14 +87,14 @@ void compare_page(Differences& out, const PageImage& a, const PageImage& b) {
 }
 
 /// FXSAVE stores MXCSR_MASK: 2FFFFh on the host, FFFFh on the model, which has no misaligned SSE
-/// (APM 2, 11.4.4). The first byte of that kind is taken for it.
-Result without_misaligned_sse(Result expected, const Result& got) {
+/// (APM 2, 11.4.4). The first `count` bytes of that kind are taken for it.
+Result without_misaligned_sse(Result expected, const Result& got, unsigned count) {
   for (size_t i = 0; i < std::min(expected.pages.size(), got.pages.size()); ++i)
     for (size_t at = 0; at < kPageSize; ++at) {
       u8& byte = expected.pages[i].bytes[at];
       if (byte != 2 || got.pages[i].bytes[at] != 0) continue;
+      if (count-- == 0) return expected;
       byte = 0;
-      return expected;
     }
   return expected;
 }
@@ -130,10 +135,10 @@ Mask undefined_after(const Test& test, const Result& result) {
   while (!rest.empty()) {
     auto in = frontend::decode(rest, user_mode(test.size));
     if (!in) break;
-    mask.fault_address |= compares_memory(in->mnemonic);
+    mask.any_memory_fault |= compares_memory(in->mnemonic);
     if (result.outcome == Outcome::Fault && address == result.state.rip) break;
     mask.flags |= undefined_flags(*in);
-    mask.mxcsr_mask |= in->mnemonic == ZYDIS_MNEMONIC_FXSAVE ||
+    mask.mxcsr_masks += in->mnemonic == ZYDIS_MNEMONIC_FXSAVE ||
                        in->mnemonic == ZYDIS_MNEMONIC_FXSAVE64;
     rest = rest.subspan(in->length());
     address += in->length();
@@ -152,7 +157,7 @@ std::vector<std::string> differences(const Test& test, const Result& expected, c
   u64 flags = kComparedFlags & ~u64{mask.flags};
   out.number("rflags", expected.state.rflags & flags, got.state.rflags & flags);
   compare_fpu(out, test, expected.state.fx, got.state.fx);
-  compare_memory(out, mask.mxcsr_mask ? without_misaligned_sse(expected, got) : expected, got);
+  compare_memory(out, without_misaligned_sse(expected, got, mask.mxcsr_masks), got);
   return out.take();
 }
 

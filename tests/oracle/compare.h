@@ -13,8 +13,8 @@ namespace penumbra::oracle {
 
 struct Mask {
   u32 flags = 0;              ///< EFLAGS bits that are undefined
-  bool fault_address = false; ///< two memory operands: which one's absence shows is not defined
-  bool mxcsr_mask = false;    ///< memory may hold MXCSR_MASK: bit 17 is the host's alone
+  bool any_memory_fault = false;  ///< two memory operands: which one's fault shows is not defined
+  unsigned mxcsr_masks = 0;   ///< MXCSR_MASKs in memory, whose bit 17 is the host's alone
   bool operator==(const Mask&) const = default;
 };
 
