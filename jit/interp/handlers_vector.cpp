@@ -54,23 +54,6 @@ PENUMBRA_HANDLER vector_flags(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_NEXT;
 }
 template <class F>
-PENUMBRA_HANDLER mmx_unary(PENUMBRA_HANDLER_ARGUMENTS) {
-  put<u64>(s, u->d, F::eval(get<u64>(s, u->a)));
-  PENUMBRA_NEXT;
-}
-template <class F>
-PENUMBRA_HANDLER mmx_binary(PENUMBRA_HANDLER_ARGUMENTS) {
-  put<u64>(s, u->d, F::eval(get<u64>(s, u->a), get<u64>(s, u->b)));
-  PENUMBRA_NEXT;
-}
-template <class F>
-PENUMBRA_HANDLER mmx_binary_immediate(PENUMBRA_HANDLER_ARGUMENTS) {
-  u64 a = get<u64>(s, u->a), b = get<u64>(s, u->b);
-  put<u64>(s, u->d, F::eval(a, b, static_cast<u8>(u->immediate)));
-  PENUMBRA_NEXT;
-}
-
-template <class F>
 Handler from_integer_handler(Width width) {
   switch (width) {
     case Width::W8: return vector_from_integer<F, Width::W8, u8>;
@@ -100,9 +83,6 @@ Handler vector_handler(const MicroOp& op) {
 #define PENUMBRA_PICK_VectorFromInteger(name) return from_integer_handler<cpu::name>(op.width)
 #define PENUMBRA_PICK_IntegerFromVector(name) return from_vector_handler<cpu::name>(op.width)
 #define PENUMBRA_PICK_VectorFlags(name) return vector_flags<cpu::name>
-#define PENUMBRA_PICK_MmxUnary(name) return mmx_unary<cpu::name>
-#define PENUMBRA_PICK_MmxBinary(name) return mmx_binary<cpu::name>
-#define PENUMBRA_PICK_MmxBinaryImmediate(name) return mmx_binary_immediate<cpu::name>
 #define PENUMBRA_VECTOR_OP(name, shape) case Op::name: PENUMBRA_PICK_##shape(name);
 #include "cpu/semantics/vector_ops.def"
 #undef PENUMBRA_VECTOR_OP

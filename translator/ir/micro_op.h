@@ -41,9 +41,6 @@ enum class Shape : u8 {
   VectorFromInteger,      ///< V128 d = f(V128 a, u64 b at width, u8 immediate)
   IntegerFromVector,      ///< u64 d = f(V128 a, u8 immediate), written at width
   VectorFlags,            ///< flags (Explicit, u32) = f(V128 a, V128 b)
-  MmxUnary,               ///< u64 d = f(u64 a)
-  MmxBinary,              ///< u64 d = f(u64 a, u64 b)
-  MmxBinaryImmediate,     ///< u64 d = f(u64 a, u64 b, u8 immediate)
 };
 
 struct MicroOp {
