@@ -74,7 +74,11 @@ struct Vcpu::Impl final : cpu::Environment {
     state.table = mmu.table();
   }
   /// Elements of at most 8 bytes: as many as are sure to fit what is left of the slice.
-  u64 repeat_budget() override { return state.instructions_left > 1 ? state.instructions_left * 8 : 1; }
+  /// Single-stepping traps after each iteration (SDM 3B 17.3.1.4).
+  u64 repeat_budget() override {
+    if (state.flag(Flag::kTf)) return 1;
+    return state.instructions_left > 1 ? state.instructions_left * 8 : 1;
+  }
   void charge_repeat(u64 bytes) override {
     state.repeat_bytes += bytes;
     state.instructions_left -= static_cast<i64>(state.repeat_bytes / 64);
@@ -233,7 +237,7 @@ Stop Vcpu::Impl::step(u64 goal) {
   step_rest = stop == Stop::Slice && state.instructions_left > 0;
   bool retired_one = single && retired() != before;
   if (retired_one && shadow) state.interrupt_shadow = 0;
-  if (retired_one && trap) state.pending_debug |= kSingleStep;
+  if ((retired_one || stop == Stop::Repeat) && trap) state.pending_debug |= kSingleStep;
   // SDM 3B 17.3.1.1: RF holds for one instruction.
   if (retired_one && armed && resumes) state.rflags &= ~u64{Flag::kRf};
   return stop;
