@@ -31,7 +31,7 @@ bool within_limit(const SegmentRegister& segment, u64 offset, u32 size) {
     u64 top = segment.has(SegmentRegister::kBig) ? 0xffffffffu : 0xffffu;
     return offset > segment.limit && last <= top;
   }
-  return last <= segment.limit || segment.limit == 0xffffffffu;
+  return last <= segment.limit;  // also where a flat segment would wrap, as on the reference CPU
 }
 
 Expected<u64> long_mode_address(u64 linear, u32 size, bool stack) {
