@@ -198,10 +198,16 @@ void Interpreter::leave_if_invalid(const Uop* u) {
 
 // -- memory ------------------------------------------------------------------------------------------
 
-bool Interpreter::canonical(const Uop* u, u64 linear, u32 size) {
-  if (rip_mask_ != ~0ull || (is_canonical(linear) && is_canonical(linear + size - 1))) return true;
-  fault_ = site(u).segment == Segment::Ss ? Fault::ss() : Fault::gp();
-  return false;
+bool Interpreter::in_range(const Uop* u, u64 linear, u32 size) {
+  u64 last = linear + size - 1;
+  Segment segment = site(u).segment;
+  // Flat segments of 32 bits end at 4 GiB; others were checked when their address was computed.
+  bool flat = (mode_ >> CodeMode::kFlatSegments & 1) && segment != Segment::Fs &&
+              segment != Segment::Gs;
+  bool is_long = rip_mask_ == ~0ull;
+  bool inside = is_long ? is_canonical(linear) && is_canonical(last) : !flat || last <= rip_mask_;
+  if (!inside) fault_ = segment == Segment::Ss ? Fault::ss() : Fault::gp();
+  return inside;
 }
 
 bool Interpreter::finish(const Expected<>& result) {
@@ -211,15 +217,15 @@ bool Interpreter::finish(const Expected<>& result) {
 }
 
 bool Interpreter::read(const Uop* u, u64 linear, void* out, u32 size) {
-  return canonical(u, linear, size) && finish(mmu_.read(linear, out, size, Privilege::Current));
+  return in_range(u, linear, size) && finish(mmu_.read(linear, out, size, Privilege::Current));
 }
 
 bool Interpreter::read_for_write(const Uop* u, u64 linear, void* out, u32 size) {
-  return canonical(u, linear, size) && finish(mmu_.read_for_write(linear, out, size));
+  return in_range(u, linear, size) && finish(mmu_.read_for_write(linear, out, size));
 }
 
 bool Interpreter::write(const Uop* u, u64 linear, const void* in, u32 size) {
-  if (!canonical(u, linear, size)) return false;
+  if (!in_range(u, linear, size)) return false;
   if (!finish(mmu_.write(linear, in, size, Privilege::Current))) return false;
   leave_if_invalid(u);
   return true;

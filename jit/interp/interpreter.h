@@ -78,7 +78,8 @@ class Interpreter final : public mmu::CodeObserver {
   cpu::CpuContext& context() { return context_; }
 
  private:
-  bool canonical(const Uop* u, u64 linear, u32 size);
+  /// Whether all bytes are canonical, or below a flat segment's limit; else fault() says.
+  bool in_range(const Uop* u, u64 linear, u32 size);
   bool finish(const Expected<>& result);
   void stop_after(CpuState& s, const Uop* u, Stop stop);
   const BlockCode* find_or_translate(CpuState& s);
