@@ -67,12 +67,20 @@ Expected<u64> linear_address(const CpuContext& ctx, const SegmentRegister& segme
   return (segment.base + offset) & 0xffffffffu;
 }
 
+namespace {
+
+u64 segment_base(const CpuState& state, Segment segment) {
+  bool has_base = segment == Segment::Fs || segment == Segment::Gs || !in_long_mode(state);
+  return has_base && segment != Segment::None ? state.seg(segment).base : 0;
+}
+
+}  // namespace
+
 Expected<u64> linear_address(const CpuContext& ctx, Segment segment, u64 offset, u32 size,
                              Access access) {
   bool stack = segment == Segment::Ss;
   if (in_long_mode(ctx.state)) {
-    bool has_base = segment == Segment::Fs || segment == Segment::Gs;
-    u64 base = has_base ? ctx.state.seg(segment).base : 0;
+    u64 base = segment_base(ctx.state, segment);
     return long_mode_address(base + offset, size == 0 ? 1 : size, stack);
   }
   if (segment == Segment::None) segment = Segment::Ds;
@@ -81,6 +89,14 @@ Expected<u64> linear_address(const CpuContext& ctx, Segment segment, u64 offset,
 
 Expected<u64> operand_linear(const CpuContext& ctx, const Operands& ops, u32 size, Access access) {
   return linear_address(ctx, ops.memory.segment, effective_address(ctx.state, ops), size, access);
+}
+
+Expected<u64> aligned_operand_linear(const CpuContext& ctx, const Operands& ops, u32 size,
+                                     u32 alignment, Access access) {
+  u64 base = segment_base(ctx.state, ops.memory.segment);
+  bool aligned = (base + effective_address(ctx.state, ops)) % alignment == 0;
+  if (!aligned) return std::unexpected(Fault::gp());
+  return operand_linear(ctx, ops, size, access);
 }
 
 u64 read_gpr(const CpuState& state, const Operand& operand) {

@@ -35,6 +35,10 @@ Expected<u64> linear_address(const CpuContext& ctx, const SegmentRegister& segme
 
 /// Linear address of the memory operand, checked for `size` bytes.
 Expected<u64> operand_linear(const CpuContext& ctx, const Operands& ops, u32 size, Access access);
+/// The same for an operand that must be a multiple of `alignment`: on AMD processors that #GP(0)
+/// goes before the segment's own fault.
+Expected<u64> aligned_operand_linear(const CpuContext& ctx, const Operands& ops, u32 size,
+                                     u32 alignment, Access access);
 
 /// Operand `i`, up to 64 bits: general or segment register, memory, immediate (all zero-extended
 /// to 64 bits, an immediate as the decoder left it).

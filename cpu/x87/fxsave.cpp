@@ -13,9 +13,7 @@ bool has_xmm(const CpuState& state) { return state.cr4 & Cr4::kOsfxsr; }
 
 Expected<u64> image_address(const CpuContext& ctx, const Operands& ops, Access access) {
   TRY(check_available(ctx));
-  TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, LegacyRegion::kSize, access));
-  if (linear % 16 != 0) return std::unexpected(Fault::gp());
-  return linear;
+  return aligned_operand_linear(ctx, ops, LegacyRegion::kSize, 16, access);
 }
 
 /// The reference CPU tries the image's last byte first, so that a #PF names it.

@@ -31,8 +31,7 @@ Expected<Area> open_area(const CpuContext& ctx, const Operands& ops, Access acce
   mask = mask << 32 | static_cast<u32>(state.reg(Reg::Rax));
   Area area{0, mask & state.xcr0};
   u32 size = area.wants(kAvx) ? kAvxOffset + kAvxSize : kHeader + kHeaderSize;
-  TRY_ASSIGN(area.linear, operand_linear(ctx, ops, size, access));
-  if (area.linear % 64 != 0) return std::unexpected(Fault::gp());
+  TRY_ASSIGN(area.linear, aligned_operand_linear(ctx, ops, size, 64, access));
   return area;
 }
 
