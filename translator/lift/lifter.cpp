@@ -106,36 +106,39 @@ Slot Lifter::read_vector(int i, u32 size, bool aligned) {
   return slot;
 }
 
+void Lifter::check_aligned(const Address& where, u32 alignment) {
+  emit({.op = Op::CheckAligned, .scale = where.scale, .segment = where.segment, .a = where.base,
+        .b = where.index, .displacement = where.displacement, .immediate = alignment});
+}
+
+Address Lifter::vector_address(u32 size, Access access, bool aligned) {
+  if (!aligned || size != 16) return address(size, access);
+  if (mode().is_long()) {
+    Address where = address(size, access);
+    check_aligned(where, size);
+    return where;
+  }
+  // On AMD processors a misaligned operand faults for that before its segment does.
+  Segment segment = operands().memory.segment;
+  Slot offset = effective_address();
+  check_aligned({.base = offset, .index = segment_base_slot(segment), .segment = segment}, size);
+  return combine(offset, segment, size, access);
+}
+
 void Lifter::load_vector(Slot d, int i, u32 size, bool aligned) {
   PENUMBRA_ASSERT(operand(i).is_memory());
-  Address where = address(size, Access::Read);
-  MicroOp op{.op = Op::LoadVector, .width = static_cast<Width>(__builtin_ctz(size)),
-             .scale = where.scale, .segment = where.segment, .d = d, .a = where.base,
-             .b = where.index, .displacement = where.displacement};
-  if (aligned && size == 16) {
-    MicroOp check = op;
-    check.op = Op::CheckAligned;
-    check.d = kNoSlot;
-    check.immediate = size;
-    emit(check);
-  }
-  emit(op);
+  Address where = vector_address(size, Access::Read, aligned);
+  emit({.op = Op::LoadVector, .width = static_cast<Width>(__builtin_ctz(size)),
+        .scale = where.scale, .segment = where.segment, .d = d, .a = where.base, .b = where.index,
+        .displacement = where.displacement});
 }
 
 void Lifter::store_vector(int i, Slot value, u32 size, bool aligned) {
   PENUMBRA_ASSERT(operand(i).is_memory());
-  Address where = address(size, Access::Write);
-  MicroOp op{.op = Op::StoreVector, .width = static_cast<Width>(__builtin_ctz(size)),
-             .scale = where.scale, .segment = where.segment, .a = where.base, .b = where.index,
-             .c = value, .displacement = where.displacement};
-  if (aligned && size == 16) {
-    MicroOp check = op;
-    check.op = Op::CheckAligned;
-    check.c = kNoSlot;
-    check.immediate = size;
-    emit(check);
-  }
-  emit(op);
+  Address where = vector_address(size, Access::Write, aligned);
+  emit({.op = Op::StoreVector, .width = static_cast<Width>(__builtin_ctz(size)),
+        .scale = where.scale, .segment = where.segment, .a = where.base, .b = where.index,
+        .c = value, .displacement = where.displacement});
 }
 
 // -- addresses -------------------------------------------------------------------------------------

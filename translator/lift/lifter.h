@@ -134,6 +134,8 @@ class Lifter {
   Slot gpr_operand_slot(const Operand& operand) const;
   /// What RIP is truncated to as it advances.
   Width code_width() const;
+  void check_aligned(const Address& where, u32 alignment);
+  Address vector_address(u32 size, Access access, bool aligned);
   Address combine(Slot offset, Segment segment, u32 size, Access access);
 
   Block& block_;
