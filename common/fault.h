@@ -13,8 +13,24 @@ namespace penumbra {
 
 /// Exception vectors (SDM 3A 6.15).
 enum class Vector : u8 {
-  De = 0, Db = 1, Nmi = 2, Bp = 3, Of = 4, Br = 5, Ud = 6, Nm = 7, Df = 8, Ts = 10,
-  Np = 11, Ss = 12, Gp = 13, Pf = 14, Mf = 16, Ac = 17, Mc = 18, Xm = 19,
+  De = 0,
+  Db = 1,
+  Nmi = 2,
+  Bp = 3,
+  Of = 4,
+  Br = 5,
+  Ud = 6,
+  Nm = 7,
+  Df = 8,
+  Ts = 10,
+  Np = 11,
+  Ss = 12,
+  Gp = 13,
+  Pf = 14,
+  Mf = 16,
+  Ac = 17,
+  Mc = 18,
+  Xm = 19,
 };
 
 /// Page-fault error code (SDM 3A 4.7).
@@ -48,8 +64,13 @@ struct Fault {
 /// Whether the exception pushes an error code (SDM 3A table 6-1).
 constexpr bool has_error_code(Vector vector) {
   switch (vector) {
-    case Vector::Df: case Vector::Ts: case Vector::Np: case Vector::Ss:
-    case Vector::Gp: case Vector::Pf: case Vector::Ac:
+    case Vector::Df:
+    case Vector::Ts:
+    case Vector::Np:
+    case Vector::Ss:
+    case Vector::Gp:
+    case Vector::Pf:
+    case Vector::Ac:
       return true;
     default:
       return false;
@@ -65,10 +86,10 @@ using Expected = std::expected<T, Fault>;
 /// The one control-flow macro of the project: precise faults make every second line fallible.
 #define PENUMBRA_CONCAT2(a, b) a##b
 #define PENUMBRA_CONCAT(a, b) PENUMBRA_CONCAT2(a, b)
-#define TRY(expression)                                                    \
-  do {                                                                     \
-    if (auto try_result = (expression); !try_result) [[unlikely]]          \
-      return std::unexpected(try_result.error());                          \
+#define TRY(expression)                                           \
+  do {                                                            \
+    if (auto try_result = (expression); !try_result) [[unlikely]] \
+      return std::unexpected(try_result.error());                 \
   } while (0)
 #define TRY_ASSIGN(declaration, expression)                                \
   auto PENUMBRA_CONCAT(try_value_, __LINE__) = (expression);               \

@@ -23,8 +23,23 @@ struct Flag {
 /// Family * 4 + log2 of the width in bytes.
 enum class FlagFamily : u8 { Add, Sub, Logic, Bits, Explicit };
 enum class FlagKind : u8 {
-  Add8, Add16, Add32, Add64, Sub8, Sub16, Sub32, Sub64, Logic8, Logic16, Logic32, Logic64,
-  Bits8, Bits16, Bits32, Bits64, Explicit,
+  Add8,
+  Add16,
+  Add32,
+  Add64,
+  Sub8,
+  Sub16,
+  Sub32,
+  Sub64,
+  Logic8,
+  Logic16,
+  Logic32,
+  Logic64,
+  Bits8,
+  Bits16,
+  Bits32,
+  Bits64,
+  Explicit,
   Dynamic = 0xff,  ///< only for the translator: not known statically
 };
 
@@ -76,14 +91,30 @@ constexpr bool holds(Condition condition, u32 flags) {
   bool of = flags & Flag::kOf, pf = flags & Flag::kPf;
   bool value = false;
   switch (static_cast<u8>(condition) >> 1) {
-    case 0: value = of; break;
-    case 1: value = cf; break;
-    case 2: value = zf; break;
-    case 3: value = cf || zf; break;
-    case 4: value = sf; break;
-    case 5: value = pf; break;
-    case 6: value = sf != of; break;
-    default: value = zf || sf != of; break;
+    case 0:
+      value = of;
+      break;
+    case 1:
+      value = cf;
+      break;
+    case 2:
+      value = zf;
+      break;
+    case 3:
+      value = cf || zf;
+      break;
+    case 4:
+      value = sf;
+      break;
+    case 5:
+      value = pf;
+      break;
+    case 6:
+      value = sf != of;
+      break;
+    default:
+      value = zf || sf != of;
+      break;
   }
   return value != ((static_cast<u8>(condition) & 1) != 0);
 }
@@ -96,32 +127,58 @@ constexpr bool condition_of(Condition condition, u64 wide_result, u64 wide_sourc
     T a = static_cast<T>(result + b);
     using S = std::make_signed_t<T>;
     switch (condition) {
-      case Condition::B: return a < b;
-      case Condition::Nb: return a >= b;
-      case Condition::Z: return result == 0;
-      case Condition::Nz: return result != 0;
-      case Condition::Be: return a <= b;
-      case Condition::Nbe: return a > b;
-      case Condition::S: return msb(result);
-      case Condition::Ns: return !msb(result);
-      case Condition::L: return static_cast<S>(a) < static_cast<S>(b);
-      case Condition::Nl: return static_cast<S>(a) >= static_cast<S>(b);
-      case Condition::Le: return static_cast<S>(a) <= static_cast<S>(b);
-      case Condition::Nle: return static_cast<S>(a) > static_cast<S>(b);
-      default: break;
+      case Condition::B:
+        return a < b;
+      case Condition::Nb:
+        return a >= b;
+      case Condition::Z:
+        return result == 0;
+      case Condition::Nz:
+        return result != 0;
+      case Condition::Be:
+        return a <= b;
+      case Condition::Nbe:
+        return a > b;
+      case Condition::S:
+        return msb(result);
+      case Condition::Ns:
+        return !msb(result);
+      case Condition::L:
+        return static_cast<S>(a) < static_cast<S>(b);
+      case Condition::Nl:
+        return static_cast<S>(a) >= static_cast<S>(b);
+      case Condition::Le:
+        return static_cast<S>(a) <= static_cast<S>(b);
+      case Condition::Nle:
+        return static_cast<S>(a) > static_cast<S>(b);
+      default:
+        break;
     }
   } else if constexpr (F == FlagFamily::Logic) {
     T result = static_cast<T>(wide_result);
     switch (condition) {
-      case Condition::B: return false;
-      case Condition::Nb: return true;
-      case Condition::Z: case Condition::Be: return result == 0;
-      case Condition::Nz: case Condition::Nbe: return result != 0;
-      case Condition::S: case Condition::L: return msb(result);
-      case Condition::Ns: case Condition::Nl: return !msb(result);
-      case Condition::Le: return result == 0 || msb(result);
-      case Condition::Nle: return result != 0 && !msb(result);
-      default: break;
+      case Condition::B:
+        return false;
+      case Condition::Nb:
+        return true;
+      case Condition::Z:
+      case Condition::Be:
+        return result == 0;
+      case Condition::Nz:
+      case Condition::Nbe:
+        return result != 0;
+      case Condition::S:
+      case Condition::L:
+        return msb(result);
+      case Condition::Ns:
+      case Condition::Nl:
+        return !msb(result);
+      case Condition::Le:
+        return result == 0 || msb(result);
+      case Condition::Nle:
+        return result != 0 && !msb(result);
+      default:
+        break;
     }
   }
   return holds(condition, family_flags<F, T>(wide_result, wide_source));

@@ -14,7 +14,22 @@
 namespace penumbra::cpu {
 
 enum class Reg : u8 {
-  Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R13, R14, R15,
+  Rax,
+  Rcx,
+  Rdx,
+  Rbx,
+  Rsp,
+  Rbp,
+  Rsi,
+  Rdi,
+  R8,
+  R9,
+  R10,
+  R11,
+  R12,
+  R13,
+  R14,
+  R15,
 };
 
 /// Segment register with its hidden part (SDM 3A 3.4.3).
@@ -62,10 +77,10 @@ struct alignas(16) X87Register {
 struct X87State {
   X87Register registers[8];
   u16 control = 0x37f;
-  u16 status = 0;     ///< including TOP in bits 13..11
-  u8 tags = 0;        ///< one bit a physical register, 1 = not empty (as in FXSAVE)
-  u16 opcode = 0;     ///< FOP, 11 bits
-  u64 ip = 0, dp = 0; ///< FIP, FDP
+  u16 status = 0;      ///< including TOP in bits 13..11
+  u8 tags = 0;         ///< one bit a physical register, 1 = not empty (as in FXSAVE)
+  u16 opcode = 0;      ///< FOP, 11 bits
+  u64 ip = 0, dp = 0;  ///< FIP, FDP
   u16 cs = 0, ds = 0;
 
   constexpr u8 top() const { return (status >> 11) & 7; }
@@ -115,9 +130,9 @@ struct CpuState {
   u64 zero = 0;                      ///< always 0: the absent base or index of an address
   u64 flag_result = 0;               ///< values of the last flag operation; see cpu/flags.h
   u64 flag_source = 0;
-  u64 rflags = 2;      ///< everything but the six arithmetic flags, which live in the lazy triple
-  u64 rip = 0;         ///< valid when no block runs
-  u64 code_base = 0;   ///< engine: RIP minus the offset in its code page, while a block runs
+  u64 rflags = 2;     ///< everything but the six arithmetic flags, which live in the lazy triple
+  u64 rip = 0;        ///< valid when no block runs
+  u64 code_base = 0;  ///< engine: RIP minus the offset in its code page, while a block runs
   FlagKind flag_kind = FlagKind::Explicit;
   u8 interrupt_shadow = 0;  ///< 1: after STI or MOV SS, interrupts wait for one instruction
   u8 cpl = 0;
@@ -129,15 +144,15 @@ struct CpuState {
   X87State x87;
 
   // -- engine ------------------------------------------------------------------------------------
-  void* table = nullptr;         ///< the current view of the shadow page table
-  void* engine = nullptr;        ///< the engine that runs this state
-  i64 instructions_left = 0;     ///< of this slice; current outside of blocks
+  void* table = nullptr;      ///< the current view of the shadow page table
+  void* engine = nullptr;     ///< the engine that runs this state
+  i64 instructions_left = 0;  ///< of this slice; current outside of blocks
   /// Blocks are entered while instructions_left stays at or above this: 0, or the largest value
   /// when somebody asked the CPU to stop soon (written atomically).
   i64 stop_below = 0;
-  u64 code_segment_base = 0;     ///< CS.base where it counts (not in 64-bit mode)
-  u64 repeat_bytes = 0;          ///< bytes of REP instructions not yet charged as an instruction
-  u64 retired = 0;               ///< instructions retired up to the current slice's start
+  u64 code_segment_base = 0;  ///< CS.base where it counts (not in 64-bit mode)
+  u64 repeat_bytes = 0;       ///< bytes of REP instructions not yet charged as an instruction
+  u64 retired = 0;            ///< instructions retired up to the current slice's start
 
   // -- system state ------------------------------------------------------------------------------
   SegmentRegister ldtr, tr;
@@ -194,10 +209,10 @@ struct Cr0 {
 };
 struct Cr4 {
   static constexpr u64 kVme = bit(0), kPvi = bit(1), kTsd = bit(2), kDe = bit(3), kPse = bit(4),
-                       kPae = bit(5), kMce = bit(6), kPge = bit(7), kPce = bit(8),
-                       kOsfxsr = bit(9), kOsxmmexcpt = bit(10), kUmip = bit(11), kLa57 = bit(12),
-                       kFsgsbase = bit(16), kPcide = bit(17), kOsxsave = bit(18), kSmep = bit(20),
-                       kSmap = bit(21), kPke = bit(22);
+                       kPae = bit(5), kMce = bit(6), kPge = bit(7), kPce = bit(8), kOsfxsr = bit(9),
+                       kOsxmmexcpt = bit(10), kUmip = bit(11), kLa57 = bit(12), kFsgsbase = bit(16),
+                       kPcide = bit(17), kOsxsave = bit(18), kSmep = bit(20), kSmap = bit(21),
+                       kPke = bit(22);
 };
 struct Efer {
   static constexpr u64 kSce = bit(0), kLme = bit(8), kLma = bit(10), kNxe = bit(11);

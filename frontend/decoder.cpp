@@ -32,9 +32,8 @@ ZydisDecoder make_decoder(CodeSize size) {
 }
 
 const ZydisDecoder& decoder_for(CodeSize size) {
-  static const ZydisDecoder decoders[] = {make_decoder(CodeSize::Bits16),
-                                          make_decoder(CodeSize::Bits32),
-                                          make_decoder(CodeSize::Long)};
+  static const ZydisDecoder decoders[] = {
+      make_decoder(CodeSize::Bits16), make_decoder(CodeSize::Bits32), make_decoder(CodeSize::Long)};
   return decoders[std::min<size_t>(static_cast<size_t>(size), 2)];
 }
 
@@ -121,15 +120,24 @@ Operand register_operand(ZydisRegister reg) {
       return {OperandKind::Gpr, static_cast<u8>(reg - ZYDIS_REGISTER_SPL + 4)};
     case ZYDIS_REGCLASS_GPR16:
     case ZYDIS_REGCLASS_GPR32:
-    case ZYDIS_REGCLASS_GPR64: return {OperandKind::Gpr, id};
-    case ZYDIS_REGCLASS_X87: return {OperandKind::X87, id};
-    case ZYDIS_REGCLASS_MMX: return {OperandKind::Mmx, id};
-    case ZYDIS_REGCLASS_XMM: return {OperandKind::Xmm, id};
-    case ZYDIS_REGCLASS_YMM: return {OperandKind::Ymm, id};
-    case ZYDIS_REGCLASS_SEGMENT: return {OperandKind::Segment, id};
-    case ZYDIS_REGCLASS_CONTROL: return {OperandKind::Control, id};
-    case ZYDIS_REGCLASS_DEBUG: return {OperandKind::Debug, id};
-    default: return {};
+    case ZYDIS_REGCLASS_GPR64:
+      return {OperandKind::Gpr, id};
+    case ZYDIS_REGCLASS_X87:
+      return {OperandKind::X87, id};
+    case ZYDIS_REGCLASS_MMX:
+      return {OperandKind::Mmx, id};
+    case ZYDIS_REGCLASS_XMM:
+      return {OperandKind::Xmm, id};
+    case ZYDIS_REGCLASS_YMM:
+      return {OperandKind::Ymm, id};
+    case ZYDIS_REGCLASS_SEGMENT:
+      return {OperandKind::Segment, id};
+    case ZYDIS_REGCLASS_CONTROL:
+      return {OperandKind::Control, id};
+    case ZYDIS_REGCLASS_DEBUG:
+      return {OperandKind::Debug, id};
+    default:
+      return {};
   }
 }
 
@@ -180,8 +188,11 @@ class OperandList {
   Operand convert(const ZydisDecodedOperand& operand) {
     Operand compact;
     switch (operand.type) {
-      case ZYDIS_OPERAND_TYPE_REGISTER: compact = register_operand(operand.reg.value); break;
-      case ZYDIS_OPERAND_TYPE_MEMORY: return memory(operand);
+      case ZYDIS_OPERAND_TYPE_REGISTER:
+        compact = register_operand(operand.reg.value);
+        break;
+      case ZYDIS_OPERAND_TYPE_MEMORY:
+        return memory(operand);
       case ZYDIS_OPERAND_TYPE_POINTER:
         compact.kind = OperandKind::FarPointer;
         out_.immediate = operand.ptr.offset;
@@ -191,7 +202,8 @@ class OperandList {
         compact.kind = operand.imm.is_relative ? OperandKind::Relative : OperandKind::Immediate;
         add_immediate(operand.imm.value.u);
         break;
-      default: break;
+      default:
+        break;
     }
     compact.size = operand.size / 8;
     return compact;
@@ -205,8 +217,10 @@ class OperandList {
   }
 
   void add_immediate(u64 value) {
-    if (immediates_++ == 0) out_.immediate = value;
-    else out_.selector = static_cast<u16>(value);
+    if (immediates_++ == 0)
+      out_.immediate = value;
+    else
+      out_.selector = static_cast<u16>(value);
   }
 
   /// Of the two memory operands of MOVS and CMPS the one at rSI is kept: it has the segment, the
@@ -214,8 +228,10 @@ class OperandList {
   void add_hidden_memory(const ZydisDecodedOperand& operand) {
     u8 base = address_register(operand.mem.base);
     if (base == 4) return;
-    if (!has_memory_) push_hidden(memory(operand), operand.size);
-    else if (base == 6) out_.memory = memory_form(operand.mem);
+    if (!has_memory_)
+      push_hidden(memory(operand), operand.size);
+    else if (base == 6)
+      out_.memory = memory_form(operand.mem);
   }
 
   void push_hidden(Operand operand, u16 bits) {
@@ -245,8 +261,10 @@ bool loads_far_pointer(const ZydisDecodedInstruction& in) {
   switch (in.mnemonic) {
     case ZYDIS_MNEMONIC_LSS:
     case ZYDIS_MNEMONIC_LFS:
-    case ZYDIS_MNEMONIC_LGS: return true;
-    default: return in.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && in.opcode == 0xff;
+    case ZYDIS_MNEMONIC_LGS:
+      return true;
+    default:
+      return in.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && in.opcode == 0xff;
   }
 }
 
@@ -348,13 +366,17 @@ std::expected<Instruction, DecodeError> decode(std::span<const u8> bytes, CodeMo
   bytes = bytes.first(std::min(bytes.size(), kMaxLength));
   Decoded decoded;
   switch (run(bytes, mode, decoded)) {
-    case ZYAN_STATUS_SUCCESS: return compact(decoded, mode);
+    case ZYAN_STATUS_SUCCESS:
+      return compact(decoded, mode);
     case ZYDIS_STATUS_NO_MORE_DATA:
       if (bytes.size() < kMaxLength) return std::unexpected(kTruncated);
       return exception(Fault::gp());
-    case ZYDIS_STATUS_INSTRUCTION_TOO_LONG: return exception(Fault::gp());
-    case ZYDIS_STATUS_ILLEGAL_LOCK: return decode_locked(bytes, mode);
-    default: return exception(Fault::ud());
+    case ZYDIS_STATUS_INSTRUCTION_TOO_LONG:
+      return exception(Fault::gp());
+    case ZYDIS_STATUS_ILLEGAL_LOCK:
+      return decode_locked(bytes, mode);
+    default:
+      return exception(Fault::ud());
   }
 }
 

@@ -40,7 +40,8 @@ struct Vcpu::Impl final : cpu::Environment {
   bool step_rest = false;
   static constexpr u64 kSingleStep = bit(14);  ///< DR6.BS
 
-  // -- Environment ---------------------------------------------------------------------------------
+  // -- Environment
+  // ---------------------------------------------------------------------------------
   Expected<u32> port_read(u16 port, u8 size) override {
     TRY_ASSIGN(u64 value, external.read(ExternalAccess::Space::Port, port, size));
     return static_cast<u32>(value);
@@ -86,12 +87,18 @@ struct Vcpu::Impl final : cpu::Environment {
   }
 
   void update_paging() {
-    mmu.set_context({.cr0 = state.cr0, .cr3 = state.cr3, .cr4 = state.cr4, .efer = state.efer,
-                     .pkru = 0, .cpl = state.cpl, .ac = state.flag(Flag::kAc)});
+    mmu.set_context({.cr0 = state.cr0,
+                     .cr3 = state.cr3,
+                     .cr4 = state.cr4,
+                     .efer = state.efer,
+                     .pkru = 0,
+                     .cpl = state.cpl,
+                     .ac = state.flag(Flag::kAc)});
     state.table = mmu.table();
   }
 
-  // -- running -------------------------------------------------------------------------------------
+  // -- running
+  // -------------------------------------------------------------------------------------
   u64 retired() const { return slice_end - static_cast<u64>(state.instructions_left); }
   void set_slice(u64 instructions) {
     slice_end = retired() + instructions;
@@ -111,9 +118,7 @@ struct Vcpu::Impl final : cpu::Environment {
   std::optional<Exit> after_stop(Stop stop);
   std::optional<Exit> on_fault(const Fault& fault);
   Stop step(u64 goal);
-  bool interrupt_deliverable() {
-    return state.flag(Flag::kIf) && host.interrupt_pending();
-  }
+  bool interrupt_deliverable() { return state.flag(Flag::kIf) && host.interrupt_pending(); }
   Exit external_exit();
   bool take_exit_request();
 };
@@ -227,8 +232,7 @@ Stop Vcpu::Impl::step(u64 goal) {
   CodeMode mode = cpu::code_mode(state, !space.a20());
   bool shadow = state.interrupt_shadow != 0, trap = state.flag(Flag::kTf);
   bool armed = mode.has(CodeMode::kBreakpoints), resumes = state.flag(Flag::kRf);
-  bool single =
-      shadow || trap || armed || trace != nullptr || external.has_finished() || step_rest;
+  bool single = shadow || trap || armed || trace != nullptr || external.has_finished() || step_rest;
   if (trace != nullptr && !external.has_finished()) trace(trace_user, state);
   u64 before = retired();
   set_slice(single ? 1 : goal - before);

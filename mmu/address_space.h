@@ -35,7 +35,8 @@ class AddressSpace {
   u64 ram_bytes() const;
   /// The whole RAM file, in file order, for snapshots and hashes.
   u8* ram() const;
-  /// Tells that RAM was changed through ram(), which nothing tracks: drops what was derived from it.
+  /// Tells that RAM was changed through ram(), which nothing tracks: drops what was derived from
+  /// it.
   void ram_replaced();
 
   /// Host address of RAM or ROM at `physical`, nullptr for MMIO and holes. Valid to the page's end.

@@ -58,13 +58,13 @@ class Mmu final : public GuestMemory {
   bool peek(u64 linear, GuestPhys& physical) const;
 
   struct Counters {
-    u64 fills = 0;         ///< entries put into a view
-    u64 walks = 0;         ///< from the root; a fill in a known region reads only the leaf entry
+    u64 fills = 0;  ///< entries put into a view
+    u64 walks = 0;  ///< from the root; a fill in a known region reads only the leaf entry
     u64 slow_reads = 0, slow_writes = 0;  ///< accesses that missed their view
-    u64 table_writes = 0;  ///< stores to page tables in use
-    u64 tables = 0;        ///< address spaces created, for a new root or mode
-    u64 evictions = 0;     ///< address spaces given up for others
-    u64 flushes = 0;       ///< of everything: slots, A20 or all of RAM changed
+    u64 table_writes = 0;                 ///< stores to page tables in use
+    u64 tables = 0;                       ///< address spaces created, for a new root or mode
+    u64 evictions = 0;                    ///< address spaces given up for others
+    u64 flushes = 0;                      ///< of everything: slots, A20 or all of RAM changed
   };
   const Counters& counters() const;
 

@@ -15,7 +15,7 @@ struct ShadowEntry {
   /// A page address, or kAbsent, which never matches. A write_tag with bit 0 set does not match
   /// either: the guest may write, but each store has consequences (shadow_view.h).
   u64 read_tag, write_tag, execute_tag;
-  u64 addend;                            ///< host address - guest linear address
+  u64 addend;  ///< host address - guest linear address
 };
 static_assert(sizeof(ShadowEntry) == 32);
 

@@ -28,9 +28,12 @@ Outcome double_shift(CpuContext& ctx, const Operands& ops) {
   TRY_ASSIGN(u64 a, read_operand(ctx, ops, 0));
   TRY_ASSIGN(u64 b, read_operand(ctx, ops, 1));
   switch (ops.at[0].width()) {
-    case Width::W16: return shift_at<Shift, u16>(ctx, ops, a, b);
-    case Width::W32: return shift_at<Shift, u32>(ctx, ops, a, b);
-    default: return shift_at<Shift, u64>(ctx, ops, a, b);
+    case Width::W16:
+      return shift_at<Shift, u16>(ctx, ops, a, b);
+    case Width::W32:
+      return shift_at<Shift, u32>(ctx, ops, a, b);
+    default:
+      return shift_at<Shift, u64>(ctx, ops, a, b);
   }
 }
 

@@ -44,11 +44,15 @@ struct SetsFlags {
 
 struct Not : NoFlags {
   template <class T>
-  static constexpr Result<T> eval(T a) { return {static_cast<T>(~a)}; }
+  static constexpr Result<T> eval(T a) {
+    return {static_cast<T>(~a)};
+  }
 };
 struct Neg : SetsFlags<FlagFamily::Sub> {
   template <class T>
-  static constexpr Result<T> eval(T a) { return {static_cast<T>(-a), a}; }
+  static constexpr Result<T> eval(T a) {
+    return {static_cast<T>(-a), a};
+  }
 };
 struct ByteSwap : NoFlags {
   template <class T>
@@ -62,27 +66,39 @@ struct ByteSwap : NoFlags {
 
 struct Add : SetsFlags<FlagFamily::Add> {
   template <class T>
-  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a + b), b}; }
+  static constexpr Result<T> eval(T a, T b) {
+    return {static_cast<T>(a + b), b};
+  }
 };
 struct Sub : SetsFlags<FlagFamily::Sub> {
   template <class T>
-  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a - b), b}; }
+  static constexpr Result<T> eval(T a, T b) {
+    return {static_cast<T>(a - b), b};
+  }
 };
 struct And : SetsFlags<FlagFamily::Logic> {
   template <class T>
-  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a & b)}; }
+  static constexpr Result<T> eval(T a, T b) {
+    return {static_cast<T>(a & b)};
+  }
 };
 struct Or : SetsFlags<FlagFamily::Logic> {
   template <class T>
-  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a | b)}; }
+  static constexpr Result<T> eval(T a, T b) {
+    return {static_cast<T>(a | b)};
+  }
 };
 struct Xor : SetsFlags<FlagFamily::Logic> {
   template <class T>
-  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(a ^ b)}; }
+  static constexpr Result<T> eval(T a, T b) {
+    return {static_cast<T>(a ^ b)};
+  }
 };
 struct AndNot : SetsFlags<FlagFamily::Logic> {
   template <class T>
-  static constexpr Result<T> eval(T a, T b) { return {static_cast<T>(~a & b)}; }
+  static constexpr Result<T> eval(T a, T b) {
+    return {static_cast<T>(~a & b)};
+  }
 };
 
 /// INC and DEC keep CF: b is its value.
@@ -139,7 +155,9 @@ constexpr u64 kShiftAuxiliary = Flag::kAf;
 
 /// OF of right shifts and rotates: the two top bits differ.
 template <class T>
-constexpr bool top_bits_differ(T value) { return msb(static_cast<T>(value ^ (value << 1))); }
+constexpr bool top_bits_differ(T value) {
+  return msb(static_cast<T>(value ^ (value << 1)));
+}
 
 /// Value and CF, OF, AF of a shift by 1..31 (63); counts above the width shift everything out.
 template <ShiftKind K, class T>
@@ -287,7 +305,9 @@ struct Mul : NoFlags {
 template <bool kSigned>
 struct MulHigh : NoFlags {
   template <class T>
-  static constexpr Result<T> eval(T a, T b) { return {high_half<T, kSigned>(a, b)}; }
+  static constexpr Result<T> eval(T a, T b) {
+    return {high_half<T, kSigned>(a, b)};
+  }
 };
 using MulHighUnsigned = MulHigh<false>;
 using MulHighSigned = MulHigh<true>;
@@ -305,7 +325,9 @@ using MulFlagsSigned = MulFlags<true>;
 
 struct BitMask : NoFlags {
   template <class T>
-  static constexpr Result<T> eval(T, T b) { return {static_cast<T>(T{1} << (b % kBits<T>))}; }
+  static constexpr Result<T> eval(T, T b) {
+    return {static_cast<T>(T{1} << (b % kBits<T>))};
+  }
 };
 struct BitTestFlags : SetsFlags<FlagFamily::Explicit> {
   template <class T>
@@ -351,7 +373,9 @@ using Lzcnt = CountZeros<false>;
 using Tzcnt = CountZeros<true>;
 struct IsZero : NoFlags {
   template <class T>
-  static constexpr Result<T> eval(T a) { return {static_cast<T>(a == 0)}; }
+  static constexpr Result<T> eval(T a) {
+    return {static_cast<T>(a == 0)};
+  }
 };
 struct Popcnt : SetsFlags<FlagFamily::Explicit> {
   template <class T>
@@ -421,7 +445,9 @@ struct Pext : NoFlags {
 };
 struct Select : NoFlags {
   template <class T>
-  static constexpr Result<T> eval(T a, T b, u64 condition) { return {(condition & 1) ? a : b}; }
+  static constexpr Result<T> eval(T a, T b, u64 condition) {
+    return {(condition & 1) ? a : b};
+  }
 };
 
 }  // namespace penumbra::cpu

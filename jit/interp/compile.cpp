@@ -11,12 +11,18 @@ using translator::Shape;
 
 Handler handler_for(const MicroOp& op) {
   switch (translator::shape_of(op.op)) {
-    case Shape::Move: case Shape::Address: case Shape::Widen: case Shape::Unary:
-    case Shape::Binary: case Shape::Ternary:
+    case Shape::Move:
+    case Shape::Address:
+    case Shape::Widen:
+    case Shape::Unary:
+    case Shape::Binary:
+    case Shape::Ternary:
       return integer_handler(op);
-    case Shape::ReadFlags: case Shape::WriteFlags:
+    case Shape::ReadFlags:
+    case Shape::WriteFlags:
       return flags_handler(op);
-    case Shape::Memory: case Shape::Segmented:
+    case Shape::Memory:
+    case Shape::Segmented:
       return memory_handler(op);
     case Shape::Check:
       return control_handler(op);
@@ -35,7 +41,10 @@ namespace {
 Uop lower(const MicroOp& op, size_t index) {
   Uop uop{.handler = handler_for(op),
           .immediate = op.immediate,
-          .d = op.d, .a = op.a, .b = op.b, .c = op.c,
+          .d = op.d,
+          .a = op.a,
+          .b = op.b,
+          .c = op.c,
           .displacement = op.displacement,
           .index = static_cast<u16>(index),
           .scale = op.scale,
@@ -54,8 +63,8 @@ bool is_branch(const MicroOp& op) {
 MicroOp taken_jump(const MicroOp& branch, const MicroOp& fall_through) {
   bool fused = branch.op == Op::BranchSub || branch.op == Op::BranchAnd;
   MicroOp jump = fall_through;
-  jump.immediate = fused ? static_cast<u64>(static_cast<i64>(branch.displacement))
-                         : branch.immediate;
+  jump.immediate =
+      fused ? static_cast<u64>(static_cast<i64>(branch.displacement)) : branch.immediate;
   return jump;
 }
 

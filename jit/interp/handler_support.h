@@ -43,33 +43,38 @@ inline void stop_at(CpuState* s, u64 rip, i64 left, Stop stop) {
 /// The slice does not hold the block, or somebody asked to stop.
 void stop_slice(CpuState* s, const BlockCode* block, i64 left);
 
-#define PENUMBRA_ENTER(block)                                                         \
-  do {                                                                                \
-    const BlockCode* entered = (block);                                               \
-    i64 after = left - entered->count;                                                \
-    if (after < __atomic_load_n(&s->stop_below, __ATOMIC_RELAXED)) [[unlikely]]       \
-      return stop_slice(s, entered, left);                                            \
-    [[clang::musttail]] return entered->uops[0].handler(s, entered->uops, t, after);  \
+#define PENUMBRA_ENTER(block)                                                        \
+  do {                                                                               \
+    const BlockCode* entered = (block);                                              \
+    i64 after = left - entered->count;                                               \
+    if (after < __atomic_load_n(&s->stop_below, __ATOMIC_RELAXED)) [[unlikely]]      \
+      return stop_slice(s, entered, left);                                           \
+    [[clang::musttail]] return entered->uops[0].handler(s, entered->uops, t, after); \
   } while (0)
 
 /// Goes through a jump uop without a dispatch of its own where it is linked.
-#define PENUMBRA_THROUGH(jump)                                                        \
-  do {                                                                                \
-    const Uop* through = (jump);                                                      \
-    if (through->scale != kLinked) [[unlikely]] PENUMBRA_TAIL(through);               \
-    if (through->extra != static_cast<u8>(cpu::FlagKind::Dynamic)) {                  \
-      s->flag_kind = static_cast<cpu::FlagKind>(through->extra);                      \
-    }                                                                                 \
-    PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(through->immediate));           \
+#define PENUMBRA_THROUGH(jump)                                              \
+  do {                                                                      \
+    const Uop* through = (jump);                                            \
+    if (through->scale != kLinked) [[unlikely]]                             \
+      PENUMBRA_TAIL(through);                                               \
+    if (through->extra != static_cast<u8>(cpu::FlagKind::Dynamic)) {        \
+      s->flag_kind = static_cast<cpu::FlagKind>(through->extra);            \
+    }                                                                       \
+    PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(through->immediate)); \
   } while (0)
 
 template <class Function>
 constexpr void for_width(Width width, Function function) {
   switch (width) {
-    case Width::W8: return function(u8{});
-    case Width::W16: return function(u16{});
-    case Width::W32: return function(u32{});
-    default: return function(u64{});
+    case Width::W8:
+      return function(u8{});
+    case Width::W16:
+      return function(u16{});
+    case Width::W32:
+      return function(u32{});
+    default:
+      return function(u64{});
   }
 }
 

@@ -32,7 +32,8 @@ PENUMBRA_HANDLER jump_far(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_STORE_KIND;
   u64 rip = engine(s).rip_at(*s, static_cast<i64>(u->displacement));
   const BlockCode* block = engine(s).probe(*s, t, rip);
-  if (block == nullptr) [[unlikely]] return stop_at(s, rip, left, Stop::Lookup);
+  if (block == nullptr) [[unlikely]]
+    return stop_at(s, rip, left, Stop::Lookup);
   PENUMBRA_ENTER(block);
 }
 
@@ -40,7 +41,8 @@ PENUMBRA_HANDLER jump_dynamic(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_STORE_KIND;
   u64 rip = get<u64>(s, u->a);
   const BlockCode* block = engine(s).probe(*s, t, rip);
-  if (block == nullptr) [[unlikely]] return stop_at(s, rip, left, Stop::Lookup);
+  if (block == nullptr) [[unlikely]]
+    return stop_at(s, rip, left, Stop::Lookup);
   PENUMBRA_ENTER(block);
 }
 
@@ -119,15 +121,24 @@ __attribute__((noinline)) void stop_slice(CpuState* s, const BlockCode* block, i
 
 Handler control_handler(const MicroOp& op) {
   switch (op.op) {
-    case Op::Jump: return jump_handler(op);
-    case Op::JumpDynamic: return jump_dynamic;
-    case Op::Call: return call;
-    case Op::Raise: return raise;
-    case Op::CheckTarget: return check_target;
-    case Op::CheckFpu: return check_fpu;
-    case Op::BeginSse: return begin_sse;
-    case Op::EndSse: return end_sse;
-    default: return nullptr;
+    case Op::Jump:
+      return jump_handler(op);
+    case Op::JumpDynamic:
+      return jump_dynamic;
+    case Op::Call:
+      return call;
+    case Op::Raise:
+      return raise;
+    case Op::CheckTarget:
+      return check_target;
+    case Op::CheckFpu:
+      return check_fpu;
+    case Op::BeginSse:
+      return begin_sse;
+    case Op::EndSse:
+      return end_sse;
+    default:
+      return nullptr;
   }
 }
 

@@ -54,7 +54,8 @@ PENUMBRA_HANDLER get_condition(PENUMBRA_HANDLER_ARGUMENTS) {
 /// Not taken: the next uop is the fall-through jump; taken: the one behind it.
 template <class Source, Condition C>
 PENUMBRA_HANDLER branch_flags(PENUMBRA_HANDLER_ARGUMENTS) {
-  if (Source::holds(s, u, C)) [[unlikely]] PENUMBRA_THROUGH(u + 2);
+  if (Source::holds(s, u, C)) [[unlikely]]
+    PENUMBRA_THROUGH(u + 2);
   PENUMBRA_THROUGH(u + 1);
 }
 
@@ -73,31 +74,44 @@ struct MakeBranch {
 
 template <template <class, Condition> class Make, class Source>
 Handler from_source(Condition condition) {
-  static constexpr auto kTable =
-      table<Source, Make>(std::make_integer_sequence<unsigned, 16>());
+  static constexpr auto kTable = table<Source, Make>(std::make_integer_sequence<unsigned, 16>());
   return kTable[static_cast<u8>(condition)];
 }
 
 template <template <class, Condition> class Make>
 Handler for_kind(FlagKind kind, Condition condition) {
   switch (kind) {
-    case FlagKind::Sub8: return from_source<Make, Known<FlagFamily::Sub, u8>>(condition);
-    case FlagKind::Sub16: return from_source<Make, Known<FlagFamily::Sub, u16>>(condition);
-    case FlagKind::Sub32: return from_source<Make, Known<FlagFamily::Sub, u32>>(condition);
-    case FlagKind::Sub64: return from_source<Make, Known<FlagFamily::Sub, u64>>(condition);
-    case FlagKind::Logic8: return from_source<Make, Known<FlagFamily::Logic, u8>>(condition);
-    case FlagKind::Logic16: return from_source<Make, Known<FlagFamily::Logic, u16>>(condition);
-    case FlagKind::Logic32: return from_source<Make, Known<FlagFamily::Logic, u32>>(condition);
-    case FlagKind::Logic64: return from_source<Make, Known<FlagFamily::Logic, u64>>(condition);
-    case FlagKind::Bits32: return from_source<Make, Known<FlagFamily::Bits, u32>>(condition);
-    case FlagKind::Bits64: return from_source<Make, Known<FlagFamily::Bits, u64>>(condition);
-    case FlagKind::Add32: return from_source<Make, Known<FlagFamily::Add, u32>>(condition);
-    case FlagKind::Add64: return from_source<Make, Known<FlagFamily::Add, u64>>(condition);
-    default: return from_source<Make, Any>(condition);
+    case FlagKind::Sub8:
+      return from_source<Make, Known<FlagFamily::Sub, u8>>(condition);
+    case FlagKind::Sub16:
+      return from_source<Make, Known<FlagFamily::Sub, u16>>(condition);
+    case FlagKind::Sub32:
+      return from_source<Make, Known<FlagFamily::Sub, u32>>(condition);
+    case FlagKind::Sub64:
+      return from_source<Make, Known<FlagFamily::Sub, u64>>(condition);
+    case FlagKind::Logic8:
+      return from_source<Make, Known<FlagFamily::Logic, u8>>(condition);
+    case FlagKind::Logic16:
+      return from_source<Make, Known<FlagFamily::Logic, u16>>(condition);
+    case FlagKind::Logic32:
+      return from_source<Make, Known<FlagFamily::Logic, u32>>(condition);
+    case FlagKind::Logic64:
+      return from_source<Make, Known<FlagFamily::Logic, u64>>(condition);
+    case FlagKind::Bits32:
+      return from_source<Make, Known<FlagFamily::Bits, u32>>(condition);
+    case FlagKind::Bits64:
+      return from_source<Make, Known<FlagFamily::Bits, u64>>(condition);
+    case FlagKind::Add32:
+      return from_source<Make, Known<FlagFamily::Add, u32>>(condition);
+    case FlagKind::Add64:
+      return from_source<Make, Known<FlagFamily::Add, u64>>(condition);
+    default:
+      return from_source<Make, Any>(condition);
   }
 }
 
-// -- fused compare and branch ----------------------------------------------------------------------
+// -- fused compare and branch
+// ----------------------------------------------------------------------
 
 template <FlagFamily F, class T, Condition C, bool kImmediate>
 PENUMBRA_HANDLER compare_branch(PENUMBRA_HANDLER_ARGUMENTS) {
@@ -106,7 +120,8 @@ PENUMBRA_HANDLER compare_branch(PENUMBRA_HANDLER_ARGUMENTS) {
   T result = F == FlagFamily::Sub ? static_cast<T>(a - b) : static_cast<T>(a & b);
   s->flag_result = result;
   if constexpr (F == FlagFamily::Sub) s->flag_source = b;
-  if (cpu::condition_of<F, T>(C, result, b)) [[unlikely]] PENUMBRA_THROUGH(u + 2);
+  if (cpu::condition_of<F, T>(C, result, b)) [[unlikely]]
+    PENUMBRA_THROUGH(u + 2);
   PENUMBRA_THROUGH(u + 1);
 }
 
@@ -128,7 +143,8 @@ Handler fused_handler(const MicroOp& op) {
 }
 
 PENUMBRA_HANDLER branch_nonzero(PENUMBRA_HANDLER_ARGUMENTS) {
-  if (get<u8>(s, u->a) & 1) [[unlikely]] PENUMBRA_THROUGH(u + 2);
+  if (get<u8>(s, u->a) & 1) [[unlikely]]
+    PENUMBRA_THROUGH(u + 2);
   PENUMBRA_THROUGH(u + 1);
 }
 
@@ -136,14 +152,22 @@ PENUMBRA_HANDLER branch_nonzero(PENUMBRA_HANDLER_ARGUMENTS) {
 
 Handler flags_handler(const MicroOp& op) {
   switch (op.op) {
-    case Op::GetFlags: return get_flags;
-    case Op::SetFlags: return op.a == translator::kNoSlot ? set_flags_immediate : set_flags;
-    case Op::GetCondition: return for_kind<MakeGet>(op.flags_before, op.condition);
-    case Op::BranchFlags: return for_kind<MakeBranch>(op.flags_before, op.condition);
-    case Op::BranchSub: return fused_handler<FlagFamily::Sub>(op);
-    case Op::BranchAnd: return fused_handler<FlagFamily::Logic>(op);
-    case Op::BranchNonzero: return branch_nonzero;
-    default: return nullptr;
+    case Op::GetFlags:
+      return get_flags;
+    case Op::SetFlags:
+      return op.a == translator::kNoSlot ? set_flags_immediate : set_flags;
+    case Op::GetCondition:
+      return for_kind<MakeGet>(op.flags_before, op.condition);
+    case Op::BranchFlags:
+      return for_kind<MakeBranch>(op.flags_before, op.condition);
+    case Op::BranchSub:
+      return fused_handler<FlagFamily::Sub>(op);
+    case Op::BranchAnd:
+      return fused_handler<FlagFamily::Logic>(op);
+    case Op::BranchNonzero:
+      return branch_nonzero;
+    default:
+      return nullptr;
   }
 }
 

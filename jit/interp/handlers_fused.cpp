@@ -21,12 +21,14 @@ inline u64 address_of(const CpuState* s, const Uop* u) {
 template <class T>
 inline bool load(CpuState* s, const Uop* u, const mmu::ShadowTable* t, u64 linear, T& value) {
   const u8* host = t->for_read(linear, sizeof(T));
-  if (host == nullptr) [[unlikely]] return engine(s).read(u, linear, &value, sizeof value);
+  if (host == nullptr) [[unlikely]]
+    return engine(s).read(u, linear, &value, sizeof value);
   value = load_from<T>(host);
   return true;
 }
 
-// -- stack: a = RSP ----------------------------------------------------------------------------------
+// -- stack: a = RSP
+// ----------------------------------------------------------------------------------
 
 template <bool kImmediate>
 PENUMBRA_HANDLER push(PENUMBRA_HANDLER_ARGUMENTS) {
@@ -44,7 +46,8 @@ PENUMBRA_HANDLER push(PENUMBRA_HANDLER_ARGUMENTS) {
 
 PENUMBRA_HANDLER pop(PENUMBRA_HANDLER_ARGUMENTS) {
   u64 top = get<u64>(s, u->a), value;
-  if (!load(s, u, t, top, value)) [[unlikely]] return stop_before(s, u, left, Stop::Fault);
+  if (!load(s, u, t, top, value)) [[unlikely]]
+    return stop_before(s, u, left, Stop::Fault);
   put<u64>(s, u->d, value);
   put<u64>(s, u->a, top + u->immediate);
   PENUMBRA_NEXT;
@@ -52,7 +55,8 @@ PENUMBRA_HANDLER pop(PENUMBRA_HANDLER_ARGUMENTS) {
 
 PENUMBRA_HANDLER near_return(PENUMBRA_HANDLER_ARGUMENTS) {
   u64 top = get<u64>(s, u->a), rip;
-  if (!load(s, u, t, top, rip)) [[unlikely]] return stop_before(s, u, left, Stop::Fault);
+  if (!load(s, u, t, top, rip)) [[unlikely]]
+    return stop_before(s, u, left, Stop::Fault);
   if (!engine(s).valid_target(*s, rip)) [[unlikely]] {
     engine(s).set_fault(Fault::gp());
     return stop_before(s, u, left, Stop::Fault);
@@ -62,11 +66,13 @@ PENUMBRA_HANDLER near_return(PENUMBRA_HANDLER_ARGUMENTS) {
     s->flag_kind = static_cast<cpu::FlagKind>(u->extra);
   }
   const BlockCode* block = engine(s).probe(*s, t, rip);
-  if (block == nullptr) [[unlikely]] return stop_at(s, rip, left, Stop::Lookup);
+  if (block == nullptr) [[unlikely]]
+    return stop_at(s, rip, left, Stop::Lookup);
   PENUMBRA_ENTER(block);
 }
 
-// -- arithmetic with a loaded operand: d = F(d, [address]) -------------------------------------------
+// -- arithmetic with a loaded operand: d = F(d, [address])
+// -------------------------------------------
 
 enum class Effect : u8 { Value, ValueAndFlags, Flags };
 
@@ -89,25 +95,32 @@ template <class F>
 Handler with_loaded_handler(const MicroOp& op) {
   Handler handler = nullptr;
   for_width(op.width, [&]<class T>(T) {
-    handler = !op.sets_flags      ? with_loaded<F, T, Effect::Value>
-              : op.d == kNoSlot   ? with_loaded<F, T, Effect::Flags>
-                                  : with_loaded<F, T, Effect::ValueAndFlags>;
+    handler = !op.sets_flags    ? with_loaded<F, T, Effect::Value>
+              : op.d == kNoSlot ? with_loaded<F, T, Effect::Flags>
+                                : with_loaded<F, T, Effect::ValueAndFlags>;
   });
   return handler;
 }
 
 Handler with_loaded_handler_of(const MicroOp& op) {
   switch (op.op) {
-    case Op::Add: return with_loaded_handler<cpu::Add>(op);
-    case Op::Sub: return with_loaded_handler<cpu::Sub>(op);
-    case Op::And: return with_loaded_handler<cpu::And>(op);
-    case Op::Or: return with_loaded_handler<cpu::Or>(op);
-    case Op::Xor: return with_loaded_handler<cpu::Xor>(op);
-    default: return nullptr;
+    case Op::Add:
+      return with_loaded_handler<cpu::Add>(op);
+    case Op::Sub:
+      return with_loaded_handler<cpu::Sub>(op);
+    case Op::And:
+      return with_loaded_handler<cpu::And>(op);
+    case Op::Or:
+      return with_loaded_handler<cpu::Or>(op);
+    case Op::Xor:
+      return with_loaded_handler<cpu::Xor>(op);
+    default:
+      return nullptr;
   }
 }
 
-// -- recognition -------------------------------------------------------------------------------------
+// -- recognition
+// -------------------------------------------------------------------------------------
 
 constexpr Slot kRsp = translator::gpr_slot(4);
 

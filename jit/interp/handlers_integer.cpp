@@ -101,7 +101,8 @@ Handler ternary_handler(const MicroOp& op) {
   return handler;
 }
 
-// -- moves and addresses ---------------------------------------------------------------------------
+// -- moves and addresses
+// ---------------------------------------------------------------------------
 
 template <class T>
 PENUMBRA_HANDLER move(PENUMBRA_HANDLER_ARGUMENTS) {
@@ -149,17 +150,14 @@ Handler extend_handler(const MicroOp& op) {
 
 Handler move_handler(const MicroOp& op) {
   Handler handler = nullptr;
-  for_width(op.width, [&]<class T>(T) {
-    handler = op.a == kNoSlot ? move_immediate<T> : move<T>;
-  });
+  for_width(op.width, [&]<class T>(T) { handler = op.a == kNoSlot ? move_immediate<T> : move<T>; });
   return handler;
 }
 
 Handler lea_handler(const MicroOp& op) {
   Handler handler = nullptr;
-  for_width(op.width, [&]<class T>(T) {
-    handler = op.b == translator::kZeroSlot ? lea_base<T> : lea<T>;
-  });
+  for_width(op.width,
+            [&]<class T>(T) { handler = op.b == translator::kZeroSlot ? lea_base<T> : lea<T>; });
   return handler;
 }
 
@@ -167,12 +165,22 @@ Handler lea_handler(const MicroOp& op) {
 
 Handler integer_handler(const MicroOp& op) {
   switch (op.op) {
-    case Op::Move: return move_handler(op);
-    case Op::Lea: return lea_handler(op);
-    case Op::ZeroExtend: case Op::SignExtend: return extend_handler(op);
-#define PENUMBRA_PICK_Unary(name) case Op::name: return unary_handler<cpu::name>(op);
-#define PENUMBRA_PICK_Binary(name) case Op::name: return binary_handler<cpu::name>(op);
-#define PENUMBRA_PICK_Ternary(name) case Op::name: return ternary_handler<cpu::name>(op);
+    case Op::Move:
+      return move_handler(op);
+    case Op::Lea:
+      return lea_handler(op);
+    case Op::ZeroExtend:
+    case Op::SignExtend:
+      return extend_handler(op);
+#define PENUMBRA_PICK_Unary(name) \
+  case Op::name:                  \
+    return unary_handler<cpu::name>(op);
+#define PENUMBRA_PICK_Binary(name) \
+  case Op::name:                   \
+    return binary_handler<cpu::name>(op);
+#define PENUMBRA_PICK_Ternary(name) \
+  case Op::name:                    \
+    return ternary_handler<cpu::name>(op);
 #define PENUMBRA_PICK_Move(name)
 #define PENUMBRA_PICK_Address(name)
 #define PENUMBRA_PICK_Widen(name)
@@ -185,7 +193,8 @@ Handler integer_handler(const MicroOp& op) {
 #define PENUMBRA_OP(name, shape) PENUMBRA_PICK_##shape(name)
 #include "translator/ir/ops.def"
 #undef PENUMBRA_OP
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

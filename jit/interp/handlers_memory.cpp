@@ -58,7 +58,8 @@ inline void put_loaded(CpuState* s, Slot d, T value) {
 template <template <class> class Access, class T, Form F, bool kVector>
 PENUMBRA_HANDLER load_slow(PENUMBRA_HANDLER_ARGUMENTS) {
   T value;
-  if (!Access<T>::slow(s, u, address_of<F>(s, u), value)) return stop_before(s, u, left, Stop::Fault);
+  if (!Access<T>::slow(s, u, address_of<F>(s, u), value))
+    return stop_before(s, u, left, Stop::Fault);
   put_loaded<T, kVector>(s, u->d, value);
   PENUMBRA_NEXT;
 }
@@ -75,8 +76,10 @@ PENUMBRA_HANDLER load(PENUMBRA_HANDLER_ARGUMENTS) {
 
 template <class T, bool kImmediate>
 inline T stored(const CpuState* s, const Uop* u) {
-  if constexpr (kImmediate) return static_cast<T>(u->immediate);
-  else return get<T>(s, u->c);
+  if constexpr (kImmediate)
+    return static_cast<T>(u->immediate);
+  else
+    return get<T>(s, u->c);
 }
 
 template <class T, Form F, bool kImmediate>
@@ -153,13 +156,21 @@ Handler store_handler(const MicroOp& op) {
 
 Handler memory_handler(const MicroOp& op) {
   switch (op.op) {
-    case Op::Load: return integer_load<LoadAccess>(op);
-    case Op::LoadForWrite: return integer_load<LoadForWriteAccess>(op);
-    case Op::LoadVector: return vector_load(op);
-    case Op::Store: case Op::StoreVector: return store_handler(op);
-    case Op::Linear: return linear;
-    case Op::CheckAligned: return check_aligned;
-    default: return nullptr;
+    case Op::Load:
+      return integer_load<LoadAccess>(op);
+    case Op::LoadForWrite:
+      return integer_load<LoadForWriteAccess>(op);
+    case Op::LoadVector:
+      return vector_load(op);
+    case Op::Store:
+    case Op::StoreVector:
+      return store_handler(op);
+    case Op::Linear:
+      return linear;
+    case Op::CheckAligned:
+      return check_aligned;
+    default:
+      return nullptr;
   }
 }
 

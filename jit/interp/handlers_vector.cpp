@@ -56,19 +56,27 @@ PENUMBRA_HANDLER vector_flags(PENUMBRA_HANDLER_ARGUMENTS) {
 template <class F>
 Handler from_integer_handler(Width width) {
   switch (width) {
-    case Width::W8: return vector_from_integer<F, Width::W8, u8>;
-    case Width::W16: return vector_from_integer<F, Width::W16, u16>;
-    case Width::W32: return vector_from_integer<F, Width::W32, u32>;
-    default: return vector_from_integer<F, Width::W64, u64>;
+    case Width::W8:
+      return vector_from_integer<F, Width::W8, u8>;
+    case Width::W16:
+      return vector_from_integer<F, Width::W16, u16>;
+    case Width::W32:
+      return vector_from_integer<F, Width::W32, u32>;
+    default:
+      return vector_from_integer<F, Width::W64, u64>;
   }
 }
 template <class F>
 Handler from_vector_handler(Width width) {
   switch (width) {
-    case Width::W8: return integer_from_vector<F, Width::W8, u8>;
-    case Width::W16: return integer_from_vector<F, Width::W16, u16>;
-    case Width::W32: return integer_from_vector<F, Width::W32, u32>;
-    default: return integer_from_vector<F, Width::W64, u64>;
+    case Width::W8:
+      return integer_from_vector<F, Width::W8, u8>;
+    case Width::W16:
+      return integer_from_vector<F, Width::W16, u16>;
+    case Width::W32:
+      return integer_from_vector<F, Width::W32, u32>;
+    default:
+      return integer_from_vector<F, Width::W64, u64>;
   }
 }
 
@@ -83,10 +91,13 @@ Handler vector_handler(const MicroOp& op) {
 #define PENUMBRA_PICK_VectorFromInteger(name) return from_integer_handler<cpu::name>(op.width)
 #define PENUMBRA_PICK_IntegerFromVector(name) return from_vector_handler<cpu::name>(op.width)
 #define PENUMBRA_PICK_VectorFlags(name) return vector_flags<cpu::name>
-#define PENUMBRA_VECTOR_OP(name, shape) case Op::name: PENUMBRA_PICK_##shape(name);
+#define PENUMBRA_VECTOR_OP(name, shape) \
+  case Op::name:                        \
+    PENUMBRA_PICK_##shape(name);
 #include "cpu/semantics/vector_ops.def"
 #undef PENUMBRA_VECTOR_OP
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

@@ -63,7 +63,8 @@ Stop Interpreter::run(CodeMode mode, bool single) {
   return stop_;
 }
 
-// -- finding and making blocks -----------------------------------------------------------------------
+// -- finding and making blocks
+// -----------------------------------------------------------------------
 
 const BlockCode* Interpreter::find_or_translate(CpuState& s) {
   auto* table = static_cast<const mmu::ShadowTable*>(s.table);
@@ -160,7 +161,8 @@ void Interpreter::code_written(GuestPhys address, u64 size) {
   }
 }
 
-// -- leaving -----------------------------------------------------------------------------------------
+// -- leaving
+// -----------------------------------------------------------------------------------------
 
 const UopSite& Interpreter::site(const Uop* u) const {
   return BlockCode::of(u)->owner->sites[u->index];
@@ -196,14 +198,15 @@ void Interpreter::leave_if_invalid(const Uop* u) {
   }
 }
 
-// -- memory ------------------------------------------------------------------------------------------
+// -- memory
+// ------------------------------------------------------------------------------------------
 
 bool Interpreter::in_range(const Uop* u, u64 linear, u32 size) {
   u64 last = linear + size - 1;
   Segment segment = site(u).segment;
   // Flat segments of 32 bits end at 4 GiB; others were checked when their address was computed.
-  bool flat = (mode_ >> CodeMode::kFlatSegments & 1) && segment != Segment::Fs &&
-              segment != Segment::Gs;
+  bool flat =
+      (mode_ >> CodeMode::kFlatSegments & 1) && segment != Segment::Fs && segment != Segment::Gs;
   bool is_long = rip_mask_ == ~0ull;
   bool inside = is_long ? is_canonical(linear) && is_canonical(last) : !flat || last <= rip_mask_;
   if (!inside) fault_ = segment == Segment::Ss ? Fault::ss() : Fault::gp();
@@ -252,14 +255,14 @@ bool Interpreter::end_checked_sse(const Uop* u) {
     return load_from<cpu::V128>(reinterpret_cast<const u8*>(&s) + slot);
   };
   auto form = cpu::CheckedForm::decode(u->immediate);
-  cpu::CheckedResult checked =
-      cpu::end_checked(s.mxcsr, form, vector_at(u->a), vector_at(u->b));
+  cpu::CheckedResult checked = cpu::end_checked(s.mxcsr, form, vector_at(u->a), vector_at(u->b));
   s.mxcsr = checked.mxcsr;
   if (checked.raises) fault_ = Fault::of(s.cr4 & cpu::Cr4::kOsxmmexcpt ? Vector::Xm : Vector::Ud);
   return !checked.raises;
 }
 
-// -- named operations --------------------------------------------------------------------------------
+// -- named operations
+// --------------------------------------------------------------------------------
 
 bool Interpreter::call(CpuState& s, const Uop* u) {
   const auto& where = *reinterpret_cast<const translator::CallSite*>(u->immediate);

@@ -11,12 +11,12 @@
 namespace penumbra::jit {
 
 enum class Stop : u8 {
-  Lookup,      ///< look up the block at state.rip and go on
-  Retired,     ///< as Lookup, but interrupts and the mode have to be looked at first
-  Repeat,      ///< a REP instruction stopped between iterations
-  Slice,       ///< the next block is longer than what is left of the slice, or a stop was asked for
-  Fault,       ///< fault() says which; state is that before the instruction
-  Halt,        ///< state.activity is no longer Running
+  Lookup,   ///< look up the block at state.rip and go on
+  Retired,  ///< as Lookup, but interrupts and the mode have to be looked at first
+  Repeat,   ///< a REP instruction stopped between iterations
+  Slice,    ///< the next block is longer than what is left of the slice, or a stop was asked for
+  Fault,    ///< fault() says which; state is that before the instruction
+  Halt,     ///< state.activity is no longer Running
 };
 
 class Interpreter final : public mmu::CodeObserver {
@@ -36,7 +36,8 @@ class Interpreter final : public mmu::CodeObserver {
 
   void code_written(GuestPhys address, u64 size) override;
 
-  // -- for handlers --------------------------------------------------------------------------------
+  // -- for handlers
+  // --------------------------------------------------------------------------------
   void stop_before(CpuState& s, const Uop* u, i64 left, Stop stop);
   void set_fault(const Fault& fault) { fault_ = fault; }
   void set_stop(Stop stop) { stop_ = stop; }
@@ -53,9 +54,11 @@ class Interpreter final : public mmu::CodeObserver {
   const BlockCode* probe(CpuState& s, const mmu::ShadowTable* t, u64 rip) {
     u64 linear = (rip + s.code_segment_base) & linear_mask_;
     const u8* code = t->for_execute(linear);
-    if (code == nullptr) [[unlikely]] return nullptr;
+    if (code == nullptr) [[unlikely]]
+      return nullptr;
     const BlockCache::FrontEntry& front = cache_.front(code, mode_);
-    if (front.code != code || front.mode != mode_) [[unlikely]] return nullptr;
+    if (front.code != code || front.mode != mode_) [[unlikely]]
+      return nullptr;
     s.code_base = rip - (linear & kPageMask);
     return front.block;
   }

@@ -21,7 +21,7 @@ using translator::Slot;
 struct Uop;
 
 #define PENUMBRA_HANDLER __attribute__((preserve_none)) void
-#define PENUMBRA_HANDLER_ARGUMENTS \
+#define PENUMBRA_HANDLER_ARGUMENTS                             \
   [[maybe_unused]] CpuState *s, [[maybe_unused]] const Uop *u, \
       [[maybe_unused]] const mmu::ShadowTable *t, [[maybe_unused]] i64 left
 using Handler = PENUMBRA_HANDLER (*)(PENUMBRA_HANDLER_ARGUMENTS);
@@ -76,9 +76,9 @@ struct CompiledBlock {
   const u8* next_page_code = nullptr;
   bool crosses_page = false;
   bool valid = true;
-  translator::Block ir;            ///< sites and calls; micro-ops are dropped
+  translator::Block ir;  ///< sites and calls; micro-ops are dropped
   std::vector<UopSite> sites;
-  std::unique_ptr<u8[]> storage;   ///< holds the BlockCode
+  std::unique_ptr<u8[]> storage;  ///< holds the BlockCode
   /// Linked jumps, each in its source's outgoing and its target's incoming list, with the block at
   /// the other end.
   using Link = std::pair<CompiledBlock*, Uop*>;

@@ -1,12 +1,13 @@
-// check_blocks FILE.hex...: real blocks of machine code, one hex string a line, engine against host.
+// check_blocks FILE.hex...: real blocks of machine code, one hex string a line, engine against
+// host.
 //
 //   --engine NAME   the engine to test       --states N   register states a block (default 4)
 //   --seed S        where they start         --show N     failures printed
 //   --ended-at-least PERCENT   of the blocks not skipped: fails below (default 0)
 // Registers, flags, memory, MXCSR, x87 and vector state and faults must agree. A block is skipped
 // only for an ISA extension that the model lacks. Around an instruction whose answer is the host's
-// own (CPUID, RDTSC; see exclusions.def) it is compared in pieces. Exit 0 only when nothing failed; 2 when a file
-// cannot be read or holds no test.
+// own (CPUID, RDTSC; see exclusions.def) it is compared in pieces. Exit 0 only when nothing failed;
+// 2 when a file cannot be read or holds no test.
 #include <fmt/format.h>
 
 #include <Zydis/Mnemonic.h>
@@ -65,8 +66,7 @@ class Check {
       fmt::print("skipped: {:>6} for {}\n", count, extension);
       skipped += count;
     }
-    for (const auto& [name, count] : left_out_)
-      fmt::print("left out: {:>5} {}\n", count, name);
+    for (const auto& [name, count] : left_out_) fmt::print("left out: {:>5} {}\n", count, name);
     fmt::print("passed {} ({} to the end, {} with the same fault), failed {}, skipped {}\n",
                ended_ + faulted_, ended_, faulted_, failed_, skipped);
     size_t run = ended_ + faulted_ + failed_;
@@ -156,13 +156,18 @@ std::optional<Options> parse(int count, char** arguments) {
     }
     if (i + 1 == count) return std::nullopt;
     std::string value = arguments[++i];
-    if (name == "--engine") options.engine = value;
-    else if (name == "--states") options.states = std::max(1, std::atoi(value.c_str()));
-    else if (name == "--show") options.show = static_cast<unsigned>(std::atoi(value.c_str()));
+    if (name == "--engine")
+      options.engine = value;
+    else if (name == "--states")
+      options.states = std::max(1, std::atoi(value.c_str()));
+    else if (name == "--show")
+      options.show = static_cast<unsigned>(std::atoi(value.c_str()));
     else if (name == "--ended-at-least")
       options.ended_at_least = static_cast<unsigned>(std::atoi(value.c_str()));
-    else if (name == "--seed") options.seed = std::strtoull(value.c_str(), nullptr, 0);
-    else return std::nullopt;
+    else if (name == "--seed")
+      options.seed = std::strtoull(value.c_str(), nullptr, 0);
+    else
+      return std::nullopt;
   }
   return options;
 }

@@ -90,7 +90,8 @@ class Check {
   Drawn store_environment() const {
     bool small = options_.size == CodeSize::Bits16;
     return decoded(small ? std::vector<u8>{0x67, 0xd9, 0x74, 0x24, 0xa0}
-                         : std::vector<u8>{0xd9, 0x74, 0x24, 0xa0}, options_.size);
+                         : std::vector<u8>{0xd9, 0x74, 0x24, 0xa0},
+                   options_.size);
   }
 
   Drawn draw(const JudgedRows::value_type& row, Random& random) const {
@@ -148,17 +149,24 @@ std::optional<Options> parse(int count, char** arguments) {
     if (i + 1 == count) return std::nullopt;
     std::string value = arguments[++i];
     unsigned long number = std::strtoul(value.c_str(), nullptr, 0);
-    if (name == "--row") options.row = value;
-    else if (name == "--bless") options.bless = value;
-    else if (name == "--seed") options.seed = number;
-    else if (name == "--states") options.states = static_cast<unsigned>(number);
-    else if (name == "--blocks") options.blocks = static_cast<unsigned>(number);
-    else if (name == "--show") options.show = static_cast<unsigned>(number);
+    if (name == "--row")
+      options.row = value;
+    else if (name == "--bless")
+      options.bless = value;
+    else if (name == "--seed")
+      options.seed = number;
+    else if (name == "--states")
+      options.states = static_cast<unsigned>(number);
+    else if (name == "--blocks")
+      options.blocks = static_cast<unsigned>(number);
+    else if (name == "--show")
+      options.show = static_cast<unsigned>(number);
     else if (name == "--mode" && (number == 64 || number == 32 || number == 16))
       options.size = number == 64   ? CodeSize::Long
                      : number == 32 ? CodeSize::Bits32
                                     : CodeSize::Bits16;
-    else return std::nullopt;
+    else
+      return std::nullopt;
   }
   std::transform(options.row.begin(), options.row.end(), options.row.begin(), ::toupper);
   return options;
@@ -185,9 +193,7 @@ bool judged_form(const Form& form, CodeSize size) {
 std::map<frontend::Mnemonic, std::vector<Form>> supported_forms(CodeSize size) {
   auto all = enumerate_forms(size);
   for (auto& [mnemonic, forms] : all)
-    std::erase_if(forms, [&](const Form& form) {
-      return !judged_form(form, size);
-    });
+    std::erase_if(forms, [&](const Form& form) { return !judged_form(form, size); });
   std::erase_if(all, [](const auto& entry) { return entry.second.empty(); });
   return all;
 }
@@ -221,10 +227,12 @@ int run(const Options& options) {
   for (const oracle::Row& row : rows()) {
     if (!options.row.empty() && options.row != row.name) continue;
     auto found = forms.find(row.mnemonic);
-    std::string_view reason = found == forms.end() ? "no encoding in this mode"
-                                                   : exclusion(row.mnemonic);
-    if (reason.empty()) judged.emplace_back(row.mnemonic, &found->second);
-    else if (!options.quiet) fmt::print("{:<14} not judged: {}\n", row.name, reason);
+    std::string_view reason =
+        found == forms.end() ? "no encoding in this mode" : exclusion(row.mnemonic);
+    if (reason.empty())
+      judged.emplace_back(row.mnemonic, &found->second);
+    else if (!options.quiet)
+      fmt::print("{:<14} not judged: {}\n", row.name, reason);
     bool table = options.blocks == 0 && options.bless.empty();
     if (reason.empty() && table) check.row(row, found->second);
   }
@@ -239,7 +247,8 @@ int run(const Options& options) {
 int main(int count, char** arguments) {
   auto options = penumbra::check::parse(count, arguments);
   if (options) return penumbra::check::run(*options);
-  fmt::print(stderr, "usage: check_random [--row MNEMONIC] [--seed S] [--states N] [--blocks N] "
-                     "[--mode 64|32|16] [--show N] [--quiet]\n");
+  fmt::print(stderr,
+             "usage: check_random [--row MNEMONIC] [--seed S] [--states N] [--blocks N] "
+             "[--mode 64|32|16] [--show N] [--quiet]\n");
   return penumbra::check::kUnusable;
 }

@@ -1,9 +1,9 @@
 // check_sst DIR...: instruction tests captured from an 80286 in real mode, run on the engine.
 //
 // INIT -> run to the HLT -> FINA: registers, flags but the undefined ones, every byte of memory.
-// What faults otherwise on a later CPU is run and must do so; what has another meaning now is skipped by
-// the rules of tests/sst/rules.cpp, at most 2 % of all. Exit 0 only when nothing failed; 2 when a
-// folder cannot be read or holds no test.
+// What faults otherwise on a later CPU is run and must do so; what has another meaning now is
+// skipped by the rules of tests/sst/rules.cpp, at most 2 % of all. Exit 0 only when nothing failed;
+// 2 when a folder cannot be read or holds no test.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -73,8 +73,10 @@ class Check {
     auto result = machine_.run(test.initial, fault.has_value());
     auto problems = fault ? compare_fault(test, result, *fault)
                           : compare(restarted(test, rule.verdict), result, defined);
-    if (problems.empty()) ++(fault ? raised_ : passed_);
-    else fail(test, stem, problems);
+    if (problems.empty())
+      ++(fault ? raised_ : passed_);
+    else
+      fail(test, stem, problems);
   }
 
   int report() const {
@@ -121,9 +123,9 @@ class Check {
   static Problems compare(const MooTest& test, const RunResult& result, u16 defined) {
     Problems problems;
     if (result.end != RunResult::End::Halted) {
-      problems.push_back(result.fault ? fmt::format("no HLT; exception {}",
-                                                    static_cast<int>(result.fault->vector))
-                                      : "no HLT");
+      problems.push_back(
+          result.fault ? fmt::format("no HLT; exception {}", static_cast<int>(result.fault->vector))
+                       : "no HLT");
       return problems;
     }
     for (size_t reg = 0; reg < kMooRegs; ++reg)
@@ -132,15 +134,14 @@ class Check {
     return problems;
   }
 
-  static void compare_register(Problems& problems, size_t reg, u16 expected, u16 got,
-                               u16 defined) {
+  static void compare_register(Problems& problems, size_t reg, u16 expected, u16 got, u16 defined) {
     static constexpr const char* kNames[] = {"ax", "bx", "cx", "dx", "cs", "ss", "ds",
                                              "es", "sp", "bp", "si", "di", "ip", "flags"};
     bool flags = reg == static_cast<size_t>(MooReg::Flags);
     u16 mask = flags ? defined & ~kFixedFlags : 0xffff;
     if ((expected & mask) != (got & mask))
-      problems.push_back(fmt::format("{}: expected {:04x}, got {:04x}", kNames[reg],
-                                     expected & mask, got & mask));
+      problems.push_back(
+          fmt::format("{}: expected {:04x}, got {:04x}", kNames[reg], expected & mask, got & mask));
   }
 
   /// Both sides as differences from the initial memory; a pushed flags word is masked.
@@ -158,8 +159,7 @@ class Check {
       u8 have = got.contains(address) ? got[address] : initial[address];
       u8 mask = pushed_mask(test, address, defined);
       if ((want & mask) != (have & mask))
-        problems.push_back(
-            fmt::format("[{:x}]: expected {:02x}, got {:02x}", address, want, have));
+        problems.push_back(fmt::format("[{:x}]: expected {:02x}, got {:02x}", address, want, have));
     }
   }
 
@@ -232,8 +232,10 @@ int main(int count, char** arguments) {
   size_t show = 10;
   for (int i = 1; i < count; ++i) {
     std::string argument = arguments[i];
-    if (argument == "--show" && i + 1 < count) show = std::strtoul(arguments[++i], nullptr, 0);
-    else directories.push_back(argument);
+    if (argument == "--show" && i + 1 < count)
+      show = std::strtoul(arguments[++i], nullptr, 0);
+    else
+      directories.push_back(argument);
   }
   if (!directories.empty()) return run(directories, show);
   auto root = data_directory();

@@ -104,8 +104,7 @@ TEST_CASE("RIP-relative and absolute memory") {
   CHECK(good("67 8b 05 fc ff ff ff").operands.address_width == Width::W32);
   CHECK(good("8b 04 25 00 00 00 80").operands.memory.base == MemoryForm::kNone);
   CHECK(good("8b 04 25 00 00 00 80").operands.memory.displacement == -0x80000000ll);
-  CHECK(good("48 a1 88 77 66 55 44 33 22 11").operands.memory.displacement ==
-        0x1122334455667788ll);
+  CHECK(good("48 a1 88 77 66 55 44 33 22 11").operands.memory.displacement == 0x1122334455667788ll);
 }
 
 TEST_CASE("immediates are sign-extended where the manual says so") {
@@ -244,15 +243,15 @@ TEST_CASE("truncated instructions ask for more bytes") {
 }
 
 TEST_CASE("encodings that the reference CPU does not have") {
-  CHECK(is_ud(bad("0f 0f c0 b4")));           // 3DNow!
-  CHECK(is_ud(bad("62 f1 7c 48 28 c0")));     // EVEX
-  CHECK(is_ud(bad("0f 0d c8")));              // PREFETCHW of a register
-  CHECK(is_ud(bad("8e c8")));                 // MOV CS
-  CHECK(is_ud(bad("06")));                    // PUSH ES in 64-bit mode
-  CHECK(is_ud(bad("66 c5 f8 28 c0")));        // prefix before VEX
+  CHECK(is_ud(bad("0f 0f c0 b4")));        // 3DNow!
+  CHECK(is_ud(bad("62 f1 7c 48 28 c0")));  // EVEX
+  CHECK(is_ud(bad("0f 0d c8")));           // PREFETCHW of a register
+  CHECK(is_ud(bad("8e c8")));              // MOV CS
+  CHECK(is_ud(bad("06")));                 // PUSH ES in 64-bit mode
+  CHECK(is_ud(bad("66 c5 f8 28 c0")));     // prefix before VEX
   CodeMode real;
   real.set_size(kBits16);
-  CHECK(is_ud(bad("c5 f8 77", real)));        // VEX in real mode
+  CHECK(is_ud(bad("c5 f8 77", real)));                        // VEX in real mode
   CHECK(good("f3 0f 1e fa").mnemonic == ZYDIS_MNEMONIC_NOP);  // ENDBR64 without CET
 }
 

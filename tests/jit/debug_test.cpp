@@ -20,7 +20,8 @@ std::vector<Trap> traps(BareGuest& guest) {
     guest.vcpu.state().rflags |= cpu::Flag::kRf;  // as a debugger's IRET does
     return true;
   });
-  while (guest.vcpu.run(1000).reason == machine::Exit::Reason::Debug) {}
+  while (guest.vcpu.run(1000).reason == machine::Exit::Reason::Debug) {
+  }
   return seen;
 }
 
@@ -39,9 +40,9 @@ TEST_CASE("TF traps behind each instruction", "[debug]") {
 
 TEST_CASE("an instruction breakpoint stops in front of it, once with RF", "[debug]") {
   BareGuest guest;
-  guest.load(kCode, {0xb9, 0x03, 0, 0, 0,      // mov ecx, 3
-                     0xff, 0xc0,               // inc eax   <- DR1
-                     0xff, 0xc9, 0x75, 0xfa,   // dec ecx; jnz
+  guest.load(kCode, {0xb9, 0x03, 0, 0, 0,     // mov ecx, 3
+                     0xff, 0xc0,              // inc eax   <- DR1
+                     0xff, 0xc9, 0x75, 0xfa,  // dec ecx; jnz
                      0xf4});
   guest.reg(Reg::Rax) = 0;
   guest.vcpu.state().dr[1] = kCode + 5;

@@ -29,13 +29,13 @@ TEST_CASE("a store to the running instruction's own bytes completes first", "[sm
 
 TEST_CASE("a loop that counts by patching itself", "[smc]") {
   BareGuest guest;
-  guest.load(BareGuest::kCode, {0x31, 0xd2,                    // xor edx, edx
-                                0xb9, 0x0a, 0, 0, 0,           // mov ecx, 10
-                                0xb8, 0x01, 0, 0, 0,           // mov eax, 1    <- patched
-                                0x01, 0xc2,                    // add edx, eax
+  guest.load(BareGuest::kCode, {0x31, 0xd2,                          // xor edx, edx
+                                0xb9, 0x0a, 0,    0,    0,           // mov ecx, 10
+                                0xb8, 0x01, 0,    0,    0,           // mov eax, 1    <- patched
+                                0x01, 0xc2,                          // add edx, eax
                                 0xfe, 0x05, 0xf4, 0xff, 0xff, 0xff,  // inc byte [rip-12]
-                                0xff, 0xc9,                    // dec ecx
-                                0x75, 0xef,                    // jnz to the mov
+                                0xff, 0xc9,                          // dec ecx
+                                0x75, 0xef,                          // jnz to the mov
                                 kHlt});
   guest.run_to_halt();
   CHECK(guest.reg(Reg::Rdx) == 55);
@@ -65,12 +65,11 @@ TEST_CASE("stores through another linear address and by DMA", "[smc]") {
 
 TEST_CASE("a string store over the code behind it", "[smc]") {
   BareGuest guest;
-  guest.load(BareGuest::kCode, {0xbf, 0x0f, 0x00, 0x01, 0,   // mov edi, the nops
-                                0xb0, kHlt,                  // mov al, F4h
-                                0xb9, 0x04, 0, 0, 0,         // mov ecx, 4
-                                0xf3, 0xaa,                  // rep stosb
-                                0x90, 0x90, 0x90, 0x90, 0x90,
-                                0xb8, 0x01, 0, 0, 0});
+  guest.load(BareGuest::kCode, {0xbf, 0x0f, 0x00, 0x01, 0,  // mov edi, the nops
+                                0xb0, kHlt,                 // mov al, F4h
+                                0xb9, 0x04, 0,    0,    0,  // mov ecx, 4
+                                0xf3, 0xaa,                 // rep stosb
+                                0x90, 0x90, 0x90, 0x90, 0x90, 0xb8, 0x01, 0, 0, 0});
   guest.run_to_halt();
   CHECK(guest.vcpu.state().rip == BareGuest::kCode + 16);
 }

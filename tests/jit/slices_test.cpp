@@ -15,11 +15,11 @@ class ProgramMaker {
 
   std::vector<u8> make() {
     code_.clear();
-    bytes({0xbb, 0x00, 0x00, 0x10, 0x00});              // mov ebx, kData
+    bytes({0xbb, 0x00, 0x00, 0x10, 0x00});                   // mov ebx, kData
     bytes({0xb9, static_cast<u8>(20 + pick(60)), 0, 0, 0});  // mov ecx, rounds
     size_t top = code_.size();
     for (int i = 0; i < 40; ++i) step();
-    bytes({0xff, 0xc9, 0x0f, 0x85});                    // dec ecx; jnz top
+    bytes({0xff, 0xc9, 0x0f, 0x85});  // dec ecx; jnz top
     i32 back = static_cast<i32>(top) - static_cast<i32>(code_.size()) - 4;
     for (int i = 0; i < 4; ++i) code_.push_back(static_cast<u8>(back >> (8 * i)));
     code_.push_back(0xf4);
@@ -40,20 +40,29 @@ class ProgramMaker {
 
   void step() {
     switch (pick(9)) {
-      case 0: return bytes({0x48, 0x01 + 8 * static_cast<int>(pick(7)), direct()});
-      case 1: return bytes({0x48, 0xc1, 0xe0 | reg(), static_cast<int>(pick(64))});
-      case 2: return bytes({0x48, 0x0f, 0xaf, direct()});
-      case 3: return bytes({0x48, 0x89, 0x43 | reg() << 3, static_cast<int>(pick(16)) * 7});
-      case 4: return bytes({0x03, 0x43 | reg() << 3, static_cast<int>(pick(16)) * 5});
-      case 5: return bytes({0x50 | reg(), 0x58 | reg()});
-      case 6: return bytes({0x70 | static_cast<int>(pick(16)), 3, 0x48, 0x31, direct()});
-      case 7: return bytes({0x11, direct(), 0x0f, 0x90 | static_cast<int>(pick(16)), 0xc0 | 2});
-      default: return patch();
+      case 0:
+        return bytes({0x48, 0x01 + 8 * static_cast<int>(pick(7)), direct()});
+      case 1:
+        return bytes({0x48, 0xc1, 0xe0 | reg(), static_cast<int>(pick(64))});
+      case 2:
+        return bytes({0x48, 0x0f, 0xaf, direct()});
+      case 3:
+        return bytes({0x48, 0x89, 0x43 | reg() << 3, static_cast<int>(pick(16)) * 7});
+      case 4:
+        return bytes({0x03, 0x43 | reg() << 3, static_cast<int>(pick(16)) * 5});
+      case 5:
+        return bytes({0x50 | reg(), 0x58 | reg()});
+      case 6:
+        return bytes({0x70 | static_cast<int>(pick(16)), 3, 0x48, 0x31, direct()});
+      case 7:
+        return bytes({0x11, direct(), 0x0f, 0x90 | static_cast<int>(pick(16)), 0xc0 | 2});
+      default:
+        return patch();
     }
   }
   /// Stores a byte of rax into the immediate of the mov that follows.
   void patch() {
-    bytes({0x88, 0x05, 1, 0, 0, 0});              // mov [rip+1], al
+    bytes({0x88, 0x05, 1, 0, 0, 0});  // mov [rip+1], al
     bytes({0xb8 | reg(), static_cast<int>(pick(256)), 0, 0, 0});
   }
 

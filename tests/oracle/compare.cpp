@@ -46,7 +46,8 @@ std::string describe(const Result& result, const Mask& mask) {
   if (mask.any_memory_fault && of_memory(fault.vector)) return "fault of a memory operand";
   u32 code = fault.error_code;
   // Linux reports addresses beyond those of users as present.
-  if (fault.vector == Vector::Pf && fault.address >= kHighestMapped) code &= ~PageFaultCode::kPresent;
+  if (fault.vector == Vector::Pf && fault.address >= kHighestMapped)
+    code &= ~PageFaultCode::kPresent;
   return fmt::format("fault {} code {:x} address {:x}", static_cast<int>(fault.vector), code,
                      fault.vector == Vector::Pf ? fault.address : 0);
 }
@@ -121,8 +122,10 @@ bool compares_memory(frontend::Mnemonic mnemonic) {
     case ZYDIS_MNEMONIC_CMPSB:
     case ZYDIS_MNEMONIC_CMPSW:
     case ZYDIS_MNEMONIC_CMPSD:
-    case ZYDIS_MNEMONIC_CMPSQ: return true;
-    default: return false;
+    case ZYDIS_MNEMONIC_CMPSQ:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -138,8 +141,8 @@ Mask undefined_after(const Test& test, const Result& result) {
     mask.any_memory_fault |= compares_memory(in->mnemonic);
     if (result.outcome == Outcome::Fault && address == result.state.rip) break;
     mask.flags |= undefined_flags(*in);
-    mask.mxcsr_masks += in->mnemonic == ZYDIS_MNEMONIC_FXSAVE ||
-                       in->mnemonic == ZYDIS_MNEMONIC_FXSAVE64;
+    mask.mxcsr_masks +=
+        in->mnemonic == ZYDIS_MNEMONIC_FXSAVE || in->mnemonic == ZYDIS_MNEMONIC_FXSAVE64;
     rest = rest.subspan(in->length());
     address += in->length();
   }

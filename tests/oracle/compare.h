@@ -12,9 +12,9 @@
 namespace penumbra::oracle {
 
 struct Mask {
-  u32 flags = 0;              ///< EFLAGS bits that are undefined
+  u32 flags = 0;                  ///< EFLAGS bits that are undefined
   bool any_memory_fault = false;  ///< two memory operands: which one's fault shows is not defined
-  unsigned mxcsr_masks = 0;   ///< MXCSR_MASKs in memory, whose bit 17 is the host's alone
+  unsigned mxcsr_masks = 0;       ///< MXCSR_MASKs in memory, whose bit 17 is the host's alone
   bool operator==(const Mask&) const = default;
 };
 

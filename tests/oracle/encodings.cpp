@@ -15,12 +15,12 @@ using frontend::Mnemonic;
 struct Choice {
   u8 reg = 0, rm = 1, base = 3, index = 6, scale = 0, vvvv = 2;
   bool reg_high = false, rm_high = false, index_high = false;
-  u8 mod = 1;           ///< of a memory operand: 0, 1, 2
+  u8 mod = 1;  ///< of a memory operand: 0, 1, 2
   bool sib = false, absolute = false;
   i32 displacement = 0x10;
-  u8 segment = 0;       ///< override prefix or 0
+  u8 segment = 0;  ///< override prefix or 0
   bool address_size = false, lock = false;
-  u8 repeat = 0;        ///< F2h or F3h in front of a string instruction
+  u8 repeat = 0;  ///< F2h or F3h in front of a string instruction
   u64 immediate = 0x0706050403020181;
 };
 
@@ -77,8 +77,10 @@ std::vector<u8> assemble(const Form& form, CodeSize size, const Choice& choice) 
   append_prefixes(bytes, form, size, choice);
   append_opcode(bytes, form, size, choice);
   u8 reg = choice.reg & 7;
-  if (form.memory) append_memory(bytes, reg, size, choice);
-  else bytes.push_back(0xc0 | (reg << 3) | (choice.rm & 7));
+  if (form.memory)
+    append_memory(bytes, reg, size, choice);
+  else
+    bytes.push_back(0xc0 | (reg << 3) | (choice.rm & 7));
   append(bytes, choice.immediate, 8);
   return bytes;
 }
@@ -167,10 +169,20 @@ namespace {
 /// Prefixes are drawn by instantiate().
 bool is_prefix(unsigned opcode, CodeSize size) {
   switch (opcode) {
-    case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67:
-    case 0xf0: case 0xf2: case 0xf3:
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0x64:
+    case 0x65:
+    case 0x66:
+    case 0x67:
+    case 0xf0:
+    case 0xf2:
+    case 0xf3:
       return true;
-    default: return size == CodeSize::Long && opcode >= 0x40 && opcode <= 0x4f;
+    default:
+      return size == CodeSize::Long && opcode >= 0x40 && opcode <= 0x4f;
   }
 }
 

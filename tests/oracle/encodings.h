@@ -20,8 +20,8 @@ enum class OpcodeMap : u8 { Primary, Map0f, Map0f38, Map0f3a };
 struct Form {
   OpcodeMap map;
   u8 opcode;
-  u8 prefix;    ///< mandatory or operand-size prefix: 0, 66h, F2h, F3h
-  bool w;       ///< REX.W or VEX.W
+  u8 prefix;  ///< mandatory or operand-size prefix: 0, 66h, F2h, F3h
+  bool w;     ///< REX.W or VEX.W
   bool vex;
   bool l;       ///< VEX.L
   u8 reg;       ///< ModRM.reg

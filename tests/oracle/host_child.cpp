@@ -72,9 +72,7 @@ struct ChildState {
 };
 ChildState child;
 
-u8* pool(u32 slot) {
-  return reinterpret_cast<u8*>(child.control) + kPoolOffset + slot * kPageSize;
-}
+u8* pool(u32 slot) { return reinterpret_cast<u8*>(child.control) + kPoolOffset + slot * kPageSize; }
 
 long map_slot(u32 slot, u64 address, int protection) {
   return oracle_syscall(SYS_mmap, address, kPageSize, protection,
@@ -126,12 +124,18 @@ bool map_on_fault(const greg_t* registers) {
   return true;
 }
 
-void set_selectors(u16 selector) {
-  asm volatile("movw %0, %%ds; movw %0, %%es" ::"r"(selector));
-}
+void set_selectors(u16 selector) { asm volatile("movw %0, %%ds; movw %0, %%es" ::"r"(selector)); }
 
-u64 read_fs() { u64 v; asm volatile("rdfsbase %0" : "=r"(v)); return v; }
-u64 read_gs() { u64 v; asm volatile("rdgsbase %0" : "=r"(v)); return v; }
+u64 read_fs() {
+  u64 v;
+  asm volatile("rdfsbase %0" : "=r"(v));
+  return v;
+}
+u64 read_gs() {
+  u64 v;
+  asm volatile("rdgsbase %0" : "=r"(v));
+  return v;
+}
 void write_fs(u64 v) { asm volatile("wrfsbase %0" ::"r"(v)); }
 void write_gs(u64 v) { asm volatile("wrgsbase %0" ::"r"(v)); }
 

@@ -18,10 +18,14 @@ u64 interesting_integer(Random& random) {
                                     0xff,       0x7fff, 0x8000,     0xffff,     0x7fffffff,
                                     0x80000000, ~0u,    1ull << 63, ~0ull >> 1, ~0ull};
   switch (random() % 4) {
-    case 0: return kValues[random() % std::size(kValues)];
-    case 1: return random() & 0x3f;
-    case 2: return random() >> (random() % 64);
-    default: return random();
+    case 0:
+      return kValues[random() % std::size(kValues)];
+    case 1:
+      return random() & 0x3f;
+    case 2:
+      return random() >> (random() % 64);
+    default:
+      return random();
   }
 }
 
@@ -36,13 +40,29 @@ u32 interesting_float(Random& random) {
 }
 
 u64 interesting_double(Random& random) {
-  static constexpr u64 kValues[] = {
-      0,                  1ull << 63,         0x3ff0000000000000, 0xbff0000000000000,
-      1,                  0x000fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff,
-      0xffefffffffffffff, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
-      0xfff8000000000001, 0x7ff0000000000001, 0xfff4000000000000, 0x41dfffffffc00000,
-      0xc1e0000000000000, 0x43e0000000000000, 0xc3e0000000000000, 0x3fe0000000000000,
-      0x36a0000000000000, 0x47efffffe0000000, 0x380fffffc0000000};
+  static constexpr u64 kValues[] = {0,
+                                    1ull << 63,
+                                    0x3ff0000000000000,
+                                    0xbff0000000000000,
+                                    1,
+                                    0x000fffffffffffff,
+                                    0x0010000000000000,
+                                    0x7fefffffffffffff,
+                                    0xffefffffffffffff,
+                                    0x7ff0000000000000,
+                                    0xfff0000000000000,
+                                    0x7ff8000000000000,
+                                    0xfff8000000000001,
+                                    0x7ff0000000000001,
+                                    0xfff4000000000000,
+                                    0x41dfffffffc00000,
+                                    0xc1e0000000000000,
+                                    0x43e0000000000000,
+                                    0xc3e0000000000000,
+                                    0x3fe0000000000000,
+                                    0x36a0000000000000,
+                                    0x47efffffe0000000,
+                                    0x380fffffc0000000};
   if (chance(random, 3)) return random();
   if (chance(random, 3)) return 0x3ff0000000000000 + (random() >> 6) - (1ull << 57);
   return kValues[random() % std::size(kValues)];
@@ -52,29 +72,32 @@ u64 interesting_double(Random& random) {
 std::pair<u64, u16> interesting_extended(Random& random) {
   static constexpr u16 kExponents[] = {0,      1,      0x3ffe, 0x3fff, 0x4000, 0x401e, 0x403e,
                                        0x403f, 0x7ffe, 0x7fff, 0x7fff, 0x3c00, 0x3f80, 0x43ff};
-  static constexpr u64 kMantissas[] = {0, 1ull << 63, 3ull << 62, (1ull << 63) + 1, ~0ull, 1,
-                                       1ull << 62};
+  static constexpr u64 kMantissas[] = {0,     1ull << 63, 3ull << 62, (1ull << 63) + 1,
+                                       ~0ull, 1,          1ull << 62};
   u16 exponent = kExponents[random() % std::size(kExponents)];
   if (chance(random, 3)) exponent = 0x3ff0 + random() % 0x60;
-  u64 mantissa = chance(random, 2) ? kMantissas[random() % std::size(kMantissas)]
-                                   : random() | 1ull << 63;
+  u64 mantissa =
+      chance(random, 2) ? kMantissas[random() % std::size(kMantissas)] : random() | 1ull << 63;
   if (exponent != 0 && exponent != 0x7fff && !chance(random, 12)) mantissa |= 1ull << 63;
   return {mantissa, static_cast<u16>(exponent | (random() & 0x8000))};
 }
 
 u64 interesting_lane(Random& random, unsigned style) {
   switch (style % 4) {
-    case 0: return interesting_double(random);
-    case 1: return interesting_float(random) | u64{interesting_float(random)} << 32;
-    case 2: return interesting_integer(random);
-    default: return random();
+    case 0:
+      return interesting_double(random);
+    case 1:
+      return interesting_float(random) | u64{interesting_float(random)} << 32;
+    case 2:
+      return interesting_integer(random);
+    default:
+      return random();
   }
 }
 
 void draw_sse(FxImage& fx, Random& random) {
   unsigned style = random();
-  for (unsigned i = 0; i < 32; ++i)
-    fx.set(FxImage::kXmm + i * 8, interesting_lane(random, style));
+  for (unsigned i = 0; i < 32; ++i) fx.set(FxImage::kXmm + i * 8, interesting_lane(random, style));
   u32 mxcsr = 0x1f80 | (random() & 0xe03f);  // rounding, FTZ, DAZ (bit 6 below) and sticky bits
   if (chance(random, 2)) mxcsr &= ~0x803fu;
   if (chance(random, 4)) mxcsr |= 0x40;
@@ -106,12 +129,18 @@ void draw_x87(FxImage& fx, Random& random) {
 u64 interesting_address(Random& random, unsigned size, CodeSize code) {
   u64 slack = random() % (size + 1);
   switch (random() % 16) {
-    case 0: return kData + kPageSize - slack;
-    case 1: return kReadOnlyData - slack;
-    case 2: return kAbsentData - slack;
-    case 3: return kAbsentData + kPageSize - slack;
-    case 4: return kReadOnlyData + random() % 0x800;
-    case 5: return chance(random, 2) ? kAbsentData + random() % 0x800 : random() % 0x10000;
+    case 0:
+      return kData + kPageSize - slack;
+    case 1:
+      return kReadOnlyData - slack;
+    case 2:
+      return kAbsentData - slack;
+    case 3:
+      return kAbsentData + kPageSize - slack;
+    case 4:
+      return kReadOnlyData + random() % 0x800;
+    case 5:
+      return chance(random, 2) ? kAbsentData + random() % 0x800 : random() % 0x10000;
     case 6:
       // An operand of several accesses may fault in its lower part first: not architectural.
       if (code == CodeSize::Long && size <= 8 && chance(random, 2))

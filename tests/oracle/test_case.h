@@ -56,14 +56,15 @@ struct PageImage {
 
 struct Test {
   CodeSize size = CodeSize::Long;
-  std::vector<u8> code;    ///< at most kMostCode bytes; placed at kCodeAddress
-  MachineState state;      ///< rip is ignored
+  std::vector<u8> code;  ///< at most kMostCode bytes; placed at kCodeAddress
+  MachineState state;    ///< rip is ignored
   std::vector<PageImage> pages;
-  u64 pattern_seed = 0;    ///< of pages mapped on fault
-  u32 most_mapped = 24;    ///< pages that may be mapped on fault
+  u64 pattern_seed = 0;  ///< of pages mapped on fault
+  u32 most_mapped = 24;  ///< pages that may be mapped on fault
 };
 
-/// The code page: HLT (#GP(0) at CPL 3) but for the code and the UD2 behind it. Read-only, user, executable.
+/// The code page: HLT (#GP(0) at CPL 3) but for the code and the UD2 behind it. Read-only, user,
+/// executable.
 constexpr u64 kCodePage = 0x10000000;
 constexpr u64 kCodeAddress = kCodePage + 0x400;
 constexpr size_t kMostCode = kPageSize - 0x400 - 2;
@@ -85,7 +86,7 @@ enum class Outcome : u8 { Ended, Fault, Timeout, SystemCall, Broken };
 
 struct Result {
   Outcome outcome = Outcome::Broken;
-  Fault fault;                   ///< outcome Fault only
+  Fault fault;  ///< outcome Fault only
   MachineState state;
   std::vector<PageImage> pages;  ///< those of the test, then those mapped, in order of mapping
 };

@@ -25,10 +25,10 @@ struct FxField {
   size_t offset;
   unsigned size;
 };
-constexpr FxField kFxFields[] = {
-    {"fcw", FxImage::kControl, 2}, {"fsw", FxImage::kStatus, 2}, {"ftw", FxImage::kTags, 1},
-    {"fop", FxImage::kOpcode, 2},  {"fip", FxImage::kIp, 8},     {"fdp", FxImage::kDp, 8},
-    {"mxcsr", FxImage::kMxcsr, 4}};
+constexpr FxField kFxFields[] = {{"fcw", FxImage::kControl, 2}, {"fsw", FxImage::kStatus, 2},
+                                 {"ftw", FxImage::kTags, 1},    {"fop", FxImage::kOpcode, 2},
+                                 {"fip", FxImage::kIp, 8},      {"fdp", FxImage::kDp, 8},
+                                 {"mxcsr", FxImage::kMxcsr, 4}};
 
 /// Little-endian bytes as one number, high digit first, without leading zeros.
 std::string number_text(const u8* bytes, size_t size) {
@@ -57,8 +57,7 @@ void visit_fields(MachineState& state, Visit visit) {
   visit("gs_base", raw(state.gs_base), 8u);
   u8* fx = state.fx.bytes.data();
   for (const FxField& field : kFxFields) visit(field.name, fx + field.offset, field.size);
-  for (unsigned i = 0; i < 8; ++i)
-    visit(fmt::format("st{}", i).c_str(), fx + FxImage::st(i), 10u);
+  for (unsigned i = 0; i < 8; ++i) visit(fmt::format("st{}", i).c_str(), fx + FxImage::st(i), 10u);
   for (unsigned i = 0; i < 16; ++i)
     visit(fmt::format("xmm{}", i).c_str(), fx + FxImage::xmm(i), 16u);
 }
@@ -145,8 +144,10 @@ std::vector<std::vector<Field>> sections(std::string_view line) {
   std::vector<std::vector<Field>> result(1);
   std::istringstream words{std::string(line)};
   for (std::string word; words >> word;) {
-    if (word == ";") result.emplace_back();
-    else result.back().push_back(split(word));
+    if (word == ";")
+      result.emplace_back();
+    else
+      result.back().push_back(split(word));
   }
   return result;
 }
@@ -185,7 +186,9 @@ std::string outcome_text(const Result& result) {
 
 std::string to_vector(const Test& test, const Result& expected) {
   Test standard = standard_test(test.size, test.pattern_seed);
-  const char* mode = test.size == CodeSize::Long ? "64" : test.size == CodeSize::Bits32 ? "32" : "16";
+  const char* mode = test.size == CodeSize::Long     ? "64"
+                     : test.size == CodeSize::Bits32 ? "32"
+                                                     : "16";
   auto text = fmt::format("{} mode={} seed={} ;", to_hex(test.code), mode, test.pattern_seed);
   append_state(text, standard.state, test.state);
   append_pages(text, standard.pages, test.pages);

@@ -36,10 +36,10 @@ TEST_CASE("a vector line reads back as the test that it came from") {
 }
 
 TEST_CASE("lines that are no vectors are refused") {
-  for (const char* line : {"", "90", "90 mode=64 seed=1", "90 mode=64 seed=1 ; rax=1",
-                           "9 mode=64 seed=1 ; ; end", "90 mode=64 seed=1 ; rzx=1 ; end",
-                           "90 mode=64 seed=1 ; [123]=00 ; end", "90 mode=64 seed=1 ; ; fault=x",
-                           "90 mode=64 seed=1 ; rax=11111111111111111 ; end"}) {
+  for (const char* line :
+       {"", "90", "90 mode=64 seed=1", "90 mode=64 seed=1 ; rax=1", "9 mode=64 seed=1 ; ; end",
+        "90 mode=64 seed=1 ; rzx=1 ; end", "90 mode=64 seed=1 ; [123]=00 ; end",
+        "90 mode=64 seed=1 ; ; fault=x", "90 mode=64 seed=1 ; rax=11111111111111111 ; end"}) {
     INFO(line);
     CHECK_FALSE(parse_vector(line).has_value());
   }

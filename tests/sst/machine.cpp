@@ -45,8 +45,10 @@ struct SegmentName {
   MooReg name;
   Segment segment;
 };
-constexpr SegmentName kSegments[] = {{MooReg::Cs, Segment::Cs}, {MooReg::Ss, Segment::Ss},
-                                     {MooReg::Ds, Segment::Ds}, {MooReg::Es, Segment::Es}};
+constexpr SegmentName kSegments[] = {{MooReg::Cs, Segment::Cs},
+                                     {MooReg::Ss, Segment::Ss},
+                                     {MooReg::Ds, Segment::Ds},
+                                     {MooReg::Es, Segment::Es}};
 
 }  // namespace
 

@@ -14,9 +14,9 @@ namespace penumbra::sst {
 struct RunResult {
   enum class End : u8 { Halted, Caught, Other };
   End end = End::Other;
-  std::optional<Fault> fault;               ///< the first exception that was raised
+  std::optional<Fault> fault;  ///< the first exception that was raised
   std::array<u16, kMooRegs> regs{};
-  std::vector<MemoryByte> changed;          ///< all bytes that differ from the initial memory
+  std::vector<MemoryByte> changed;  ///< all bytes that differ from the initial memory
 };
 
 class RealModeMachine {

@@ -63,8 +63,10 @@ void read_ram(Reader& in, MooState& state) {
 bool read_state(Reader in, MooState& state) {
   while (!in.done()) {
     auto [tag, body] = in.chunk();
-    if (tag == "REGS") read_regs(body, state);
-    else if (tag == "RAM ") read_ram(body, state);
+    if (tag == "REGS")
+      read_regs(body, state);
+    else if (tag == "RAM ")
+      read_ram(body, state);
     if (body.failed()) in.fail();
   }
   return !in.failed();
@@ -75,12 +77,16 @@ bool read_test(Reader in, MooTest& test) {
   while (!in.done()) {
     auto [tag, body] = in.chunk();
     bool good = true;
-    if (tag == "INIT") good = read_state(body, test.initial);
-    else if (tag == "FINA") good = read_state(body, test.final);
+    if (tag == "INIT")
+      good = read_state(body, test.initial);
+    else if (tag == "FINA")
+      good = read_state(body, test.final);
     else if (tag == "BYTS" || tag == "NAME") {
       auto text = body.take(body.value<u32>());
-      if (tag == "NAME") test.name.assign(text.begin(), text.end());
-      else test.bytes.assign(text.begin(), text.end());
+      if (tag == "NAME")
+        test.name.assign(text.begin(), text.end());
+      else
+        test.bytes.assign(text.begin(), text.end());
     } else if (tag == "EXCP") {
       test.exception = MooException{body.value<u8>()};
     }

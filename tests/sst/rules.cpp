@@ -51,9 +51,15 @@ bool lockable(const Parts& parts) {
 /// register are VEX, which real mode does not have (SDM 2A 2.3.2).
 bool needs_memory(const Parts& parts) {
   switch (parts.opcode) {
-    case 0x62: case 0x8d: case 0xc4: case 0xc5: return true;
-    case 0xff: return parts.reg() == 3 || parts.reg() == 5;
-    default: return false;
+    case 0x62:
+    case 0x8d:
+    case 0xc4:
+    case 0xc5:
+      return true;
+    case 0xff:
+      return parts.reg() == 3 || parts.reg() == 5;
+    default:
+      return false;
   }
 }
 
@@ -64,8 +70,8 @@ bool is_string(u8 opcode) {
 
 /// POP of a register, segment, memory and the flags, POPA, RET, LEAVE, IRET.
 bool pops(u8 opcode) {
-  static constexpr u8 kPops[] = {0x07, 0x17, 0x1f, 0x61, 0x8f, 0x9d, 0xc2, 0xc3,
-                                 0xc9, 0xca, 0xcb, 0xcf};
+  static constexpr u8 kPops[] = {0x07, 0x17, 0x1f, 0x61, 0x8f, 0x9d,
+                                 0xc2, 0xc3, 0xc9, 0xca, 0xcb, 0xcf};
   return (opcode >= 0x58 && opcode <= 0x5f) ||
          std::find(std::begin(kPops), std::end(kPops), opcode) != std::end(kPops);
 }
@@ -98,7 +104,8 @@ Rule rule_for(const MooTest& test) {
   if (overrun && in_stack_segment(parts))
     return {Verdict::StackFault, "#SS, not #GP, beyond SS (SDM 2, real-mode exceptions)"};
   if (overrun && is_string(parts.opcode))
-    return {Verdict::Restarts, "faults are restartable (SDM 3A 6.5); the 80286 had advanced SI, DI"};
+    return {Verdict::Restarts,
+            "faults are restartable (SDM 3A 6.5); the 80286 had advanced SI, DI"};
   return {Verdict::Same, {}};
 }
 

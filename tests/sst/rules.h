@@ -9,11 +9,11 @@
 namespace penumbra::sst {
 
 enum class Verdict : u8 {
-  Same,       ///< the captured result stands
-  Undefined,  ///< raises #UD now, having changed nothing
-  StackFault, ///< raises #SS(0) now, having changed nothing
-  Restarts,   ///< the fault leaves SI, DI and CX as they were
-  Skip,       ///< has another meaning now
+  Same,        ///< the captured result stands
+  Undefined,   ///< raises #UD now, having changed nothing
+  StackFault,  ///< raises #SS(0) now, having changed nothing
+  Restarts,    ///< the fault leaves SI, DI and CX as they were
+  Skip,        ///< has another meaning now
 };
 
 struct Rule {

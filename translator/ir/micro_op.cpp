@@ -32,9 +32,15 @@ const char* name_of(Op op) { return kFacts[static_cast<u16>(op)].name; }
 
 cpu::FlagFamily flag_family_of(Op op) {
   switch (op) {
-#define PENUMBRA_FAMILY_Unary(name) case Op::name: return family<cpu::name>();
-#define PENUMBRA_FAMILY_Binary(name) case Op::name: return family<cpu::name>();
-#define PENUMBRA_FAMILY_Ternary(name) case Op::name: return family<cpu::name>();
+#define PENUMBRA_FAMILY_Unary(name) \
+  case Op::name:                    \
+    return family<cpu::name>();
+#define PENUMBRA_FAMILY_Binary(name) \
+  case Op::name:                     \
+    return family<cpu::name>();
+#define PENUMBRA_FAMILY_Ternary(name) \
+  case Op::name:                      \
+    return family<cpu::name>();
 #define PENUMBRA_FAMILY_Move(name)
 #define PENUMBRA_FAMILY_Address(name)
 #define PENUMBRA_FAMILY_Widen(name)
@@ -47,9 +53,12 @@ cpu::FlagFamily flag_family_of(Op op) {
 #define PENUMBRA_OP(name, shape) PENUMBRA_FAMILY_##shape(name)
 #include "translator/ir/ops.def"
 #undef PENUMBRA_OP
-    case Op::BranchSub: return cpu::FlagFamily::Sub;
-    case Op::BranchAnd: return cpu::FlagFamily::Logic;
-    default: return cpu::FlagFamily::Explicit;
+    case Op::BranchSub:
+      return cpu::FlagFamily::Sub;
+    case Op::BranchAnd:
+      return cpu::FlagFamily::Logic;
+    default:
+      return cpu::FlagFamily::Explicit;
   }
 }
 
@@ -74,7 +83,8 @@ Effects effects_of(const MicroOp& op) {
       effects.may_fault = op.op == Op::Call || op.op == Op::Raise;
       effects.reads_flags = op.op == Op::BranchFlags;
       break;
-    default: break;
+    default:
+      break;
   }
   return effects;
 }

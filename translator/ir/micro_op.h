@@ -31,7 +31,17 @@ enum class Op : u16 {
 };
 
 enum class Shape : u8 {
-  Move, Address, Widen, Unary, Binary, Ternary, ReadFlags, WriteFlags, Memory, Segmented, Check,
+  Move,
+  Address,
+  Widen,
+  Unary,
+  Binary,
+  Ternary,
+  ReadFlags,
+  WriteFlags,
+  Memory,
+  Segmented,
+  Check,
   Control,
   // of vector_ops.def
   VectorUnary,            ///< V128 d = f(V128 a)
@@ -66,8 +76,8 @@ cpu::FlagFamily flag_family_of(Op op);
 
 /// Properties that passes ask for, rather than listing ops.
 struct Effects {
-  bool may_fault = false;     ///< or exit for MMIO
-  bool leaves = false;        ///< ends the block or may
+  bool may_fault = false;  ///< or exit for MMIO
+  bool leaves = false;     ///< ends the block or may
   bool reads_flags = false;
   bool writes_memory = false;
 };

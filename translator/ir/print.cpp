@@ -36,9 +36,11 @@ std::string slot_name(Slot slot) {
   if (within(slot, vector_temporary_slot(0), 32, cpu::CpuState::kVectorTemporaries, n)) {
     return part(fmt::format("v{}", n), (slot - vector_temporary_slot(0)) % 32);
   }
-  if (within(slot, mmx_slot(0), 16, 8, n)) return part(fmt::format("mm{}", n), (slot - mmx_slot(0)) % 16);
+  if (within(slot, mmx_slot(0), 16, 8, n))
+    return part(fmt::format("mm{}", n), (slot - mmx_slot(0)) % 16);
   for (u8 i = 0; i < 6; ++i) {
-    if (slot == segment_base_slot(static_cast<Segment>(i))) return fmt::format("{}.base", kSegment[i]);
+    if (slot == segment_base_slot(static_cast<Segment>(i)))
+      return fmt::format("{}.base", kSegment[i]);
   }
   if (slot == offsetof(cpu::CpuState, code_base)) return "code";
   if (slot == offsetof(cpu::CpuState, rflags)) return "rflags";
@@ -57,7 +59,8 @@ std::string address(const MicroOp& op) {
     text += fmt::format(" + {}", slot_name(op.b));
     if (op.scale != 0) text += fmt::format(" << {}", op.scale);
   }
-  if (op.displacement != 0) text += fmt::format(" + {}", hex(static_cast<u64>(i64{op.displacement})));
+  if (op.displacement != 0)
+    text += fmt::format(" + {}", hex(static_cast<u64>(i64{op.displacement})));
   return fmt::format("[{}]", text);
 }
 
@@ -78,15 +81,18 @@ std::string sources(const Block& block, const MicroOp& op) {
     return text + ", " + (op.c == kNoSlot ? hex(op.immediate) : slot_name(op.c));
   }
   if (op.op == Op::Call) return block.calls[op.immediate].call.name;
-  if (op.op == Op::BranchFlags) return fmt::format("{}, +{}", kCondition[static_cast<u8>(op.condition)], hex(op.immediate));
+  if (op.op == Op::BranchFlags)
+    return fmt::format("{}, +{}", kCondition[static_cast<u8>(op.condition)], hex(op.immediate));
   if (op.op == Op::BranchSub || op.op == Op::BranchAnd) {
     return fmt::format("{}, {}, {}, +{}", slot_name(op.a), second(op),
-                       kCondition[static_cast<u8>(op.condition)], hex(static_cast<u64>(i64{op.displacement})));
+                       kCondition[static_cast<u8>(op.condition)],
+                       hex(static_cast<u64>(i64{op.displacement})));
   }
   if (op.op == Op::Jump) return "+" + hex(op.immediate);
   if (op.op == Op::Raise) return fmt::format("vector {}", op.immediate);
   if (op.op == Op::GetCondition) return kCondition[static_cast<u8>(op.condition)];
-  std::string text = op.a == kNoSlot ? (shape == Shape::Move ? hex(op.immediate) : "") : slot_name(op.a);
+  std::string text =
+      op.a == kNoSlot ? (shape == Shape::Move ? hex(op.immediate) : "") : slot_name(op.a);
   if (op.b != kNoSlot || op.b_is_immediate) text += ", " + second(op);
   if (op.c != kNoSlot) text += ", " + slot_name(op.c);
   bool immediate_last = shape >= Shape::VectorUnary || op.op == Op::BranchNonzero;

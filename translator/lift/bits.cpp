@@ -122,8 +122,11 @@ void lift_count_zeros(Lifter& l, u32 op) {
 
 void lift_count(Lifter& l, u32 op) {
   Slot source = l.read_slot(1);
-  l.emit({.op = static_cast<Op>(op), .width = l.operand(0).width(), .sets_flags = true,
-          .d = gpr_slot(l.operand(0).reg), .a = source});
+  l.emit({.op = static_cast<Op>(op),
+          .width = l.operand(0).width(),
+          .sets_flags = true,
+          .d = gpr_slot(l.operand(0).reg),
+          .a = source});
 }
 
 void lift_bmi_binary(Lifter& l, u32 op) {

@@ -26,8 +26,11 @@ void lift_extend(Lifter& l, u32 op) {
   bool zero = static_cast<Op>(op) == Op::ZeroExtend;
   if (zero && loads_whole_register(l)) return load_whole_register(l);
   Slot source = l.read_slot(1);
-  l.emit({.op = static_cast<Op>(op), .width = l.operand(0).width(), .from = l.operand(1).width(),
-          .d = gpr_slot(l.operand(0).reg), .a = source});
+  l.emit({.op = static_cast<Op>(op),
+          .width = l.operand(0).width(),
+          .from = l.operand(1).width(),
+          .d = gpr_slot(l.operand(0).reg),
+          .a = source});
 }
 
 void lift_lea(Lifter& l, u32) {
@@ -96,8 +99,8 @@ void lift_movbe(Lifter& l, u32) {
 void lift_bswap(Lifter& l, u32) {
   Width width = l.operand(0).width();
   // A 16-bit BSWAP is undefined; AMD processors write 0.
-  Value result = width == Width::W16 ? Value::of(0)
-                                     : Value::in(l.unary(Op::ByteSwap, width, l.read(0)));
+  Value result =
+      width == Width::W16 ? Value::of(0) : Value::in(l.unary(Op::ByteSwap, width, l.read(0)));
   l.write(0, result);
 }
 
@@ -116,8 +119,11 @@ void lift_cmov(Lifter& l, u32 condition) {
 
 void lift_extend_accumulator(Lifter& l, u32 width) {
   Width to = static_cast<Width>(width);
-  l.emit({.op = Op::SignExtend, .width = to, .from = static_cast<Width>(width - 1),
-          .d = gpr_slot(0), .a = gpr_slot(0)});
+  l.emit({.op = Op::SignExtend,
+          .width = to,
+          .from = static_cast<Width>(width - 1),
+          .d = gpr_slot(0),
+          .a = gpr_slot(0)});
 }
 
 void lift_extend_into_rdx(Lifter& l, u32 width) {
@@ -130,7 +136,10 @@ void lift_xlat(Lifter& l, u32) {
   Slot index = l.temporary(), offset = l.temporary();
   l.emit({.op = Op::ZeroExtend, .from = Width::W8, .d = index, .a = gpr_slot(0)});
   l.move(offset, Value::of(0), Width::W64);
-  l.emit({.op = Op::Lea, .width = l.operands().address_width, .d = offset, .a = gpr_slot(3),
+  l.emit({.op = Op::Lea,
+          .width = l.operands().address_width,
+          .d = offset,
+          .a = gpr_slot(3),
           .b = index});
   Address where = l.segment_address(l.operands().memory.segment, offset, 1, Access::Read);
   l.move(gpr_slot(0), Value::in(l.load(where, Width::W8)), Width::W8);

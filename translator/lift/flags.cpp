@@ -6,7 +6,9 @@ namespace {
 constexpr u64 kLahfFlags =
     cpu::Flag::kCf | cpu::Flag::kPf | cpu::Flag::kAf | cpu::Flag::kZf | cpu::Flag::kSf;
 
-void set_flags(Lifter& l, Slot value) { l.emit({.op = Op::SetFlags, .sets_flags = true, .a = value}); }
+void set_flags(Lifter& l, Slot value) {
+  l.emit({.op = Op::SetFlags, .sets_flags = true, .a = value});
+}
 
 }  // namespace
 
@@ -19,8 +21,8 @@ void lift_carry(Lifter& l, u32 op) {
 void lift_direction(Lifter& l, u32 set) {
   constexpr Slot kRflags = offsetof(cpu::CpuState, rflags);
   u64 operand = set ? u64{cpu::Flag::kDf} : ~u64{cpu::Flag::kDf};
-  l.binary_into(kRflags, set ? Op::Or : Op::And, Width::W64, Value::in(kRflags),
-                Value::of(operand), false);
+  l.binary_into(kRflags, set ? Op::Or : Op::And, Width::W64, Value::in(kRflags), Value::of(operand),
+                false);
 }
 
 void lift_lahf(Lifter& l, u32) {

@@ -30,28 +30,28 @@ void lift_popa(Lifter& l, u32 width);
 void lift_leave(Lifter& l, u32);
 
 // arithmetic.cpp
-void lift_alu(Lifter& l, u32 op);             ///< op0 = op(op0, op1), flags
-void lift_compare(Lifter& l, u32 op);         ///< flags of op(op0, op1)
-void lift_alu_carry(Lifter& l, u32 op);       ///< ADC, SBB
-void lift_step(Lifter& l, u32 op);            ///< INC, DEC
-void lift_unary(Lifter& l, u32 op);           ///< NOT, NEG
-void lift_mul(Lifter& l, u32 high_op);        ///< MUL and IMUL by the accumulator
-void lift_imul(Lifter& l, u32);               ///< two and three operands too
+void lift_alu(Lifter& l, u32 op);        ///< op0 = op(op0, op1), flags
+void lift_compare(Lifter& l, u32 op);    ///< flags of op(op0, op1)
+void lift_alu_carry(Lifter& l, u32 op);  ///< ADC, SBB
+void lift_step(Lifter& l, u32 op);       ///< INC, DEC
+void lift_unary(Lifter& l, u32 op);      ///< NOT, NEG
+void lift_mul(Lifter& l, u32 high_op);   ///< MUL and IMUL by the accumulator
+void lift_imul(Lifter& l, u32);          ///< two and three operands too
 void lift_mulx(Lifter& l, u32);
-void lift_add_with_flag(Lifter& l, u32 op);   ///< ADCX, ADOX
+void lift_add_with_flag(Lifter& l, u32 op);  ///< ADCX, ADOX
 
 // bits.cpp
-void lift_shift(Lifter& l, u32 op);           ///< SHL, SHR, SAR
-void lift_rotate(Lifter& l, u32 op);          ///< ROL, ROR, RCL, RCR
-void lift_double_shift(Lifter& l, u32 op);    ///< SHLD, SHRD
-void lift_bit_test(Lifter& l, u32 op);        ///< BT (Op::Move), BTS, BTR, BTC
+void lift_shift(Lifter& l, u32 op);         ///< SHL, SHR, SAR
+void lift_rotate(Lifter& l, u32 op);        ///< ROL, ROR, RCL, RCR
+void lift_double_shift(Lifter& l, u32 op);  ///< SHLD, SHRD
+void lift_bit_test(Lifter& l, u32 op);      ///< BT (Op::Move), BTS, BTR, BTC
 void lift_bit_scan(Lifter& l, u32 op);
-void lift_count_zeros(Lifter& l, u32 op);     ///< LZCNT, TZCNT
-void lift_count(Lifter& l, u32 op);           ///< op0 = op(op1), flags
-void lift_bmi_binary(Lifter& l, u32 op);      ///< op0 = op(op1, op2), flags where it has any
+void lift_count_zeros(Lifter& l, u32 op);  ///< LZCNT, TZCNT
+void lift_count(Lifter& l, u32 op);        ///< op0 = op(op1), flags
+void lift_bmi_binary(Lifter& l, u32 op);   ///< op0 = op(op1, op2), flags where it has any
 
 // flags.cpp
-void lift_carry(Lifter& l, u32 op);           ///< CLC (And), STC (Or), CMC (Xor)
+void lift_carry(Lifter& l, u32 op);  ///< CLC (And), STC (Or), CMC (Xor)
 void lift_direction(Lifter& l, u32 set);
 void lift_lahf(Lifter& l, u32);
 void lift_sahf(Lifter& l, u32);

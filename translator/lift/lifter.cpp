@@ -58,7 +58,8 @@ Slot Lifter::gpr_operand_slot(const Operand& operand) const {
   return operand.kind == OperandKind::GprHigh ? gpr_high_slot(operand.reg) : gpr_slot(operand.reg);
 }
 
-// -- values ----------------------------------------------------------------------------------------
+// -- values
+// ----------------------------------------------------------------------------------------
 
 Value Lifter::read(int i, Value offset_delta) {
   const Operand& o = operand(i);
@@ -107,8 +108,13 @@ Slot Lifter::read_vector(int i, u32 size, bool aligned) {
 }
 
 void Lifter::check_aligned(const Address& where, u32 alignment) {
-  emit({.op = Op::CheckAligned, .scale = where.scale, .segment = where.segment, .a = where.base,
-        .b = where.index, .displacement = where.displacement, .immediate = alignment});
+  emit({.op = Op::CheckAligned,
+        .scale = where.scale,
+        .segment = where.segment,
+        .a = where.base,
+        .b = where.index,
+        .displacement = where.displacement,
+        .immediate = alignment});
 }
 
 Address Lifter::vector_address(u32 size, Access access, bool aligned) {
@@ -128,20 +134,31 @@ Address Lifter::vector_address(u32 size, Access access, bool aligned) {
 void Lifter::load_vector(Slot d, int i, u32 size, bool aligned) {
   PENUMBRA_ASSERT(operand(i).is_memory());
   Address where = vector_address(size, Access::Read, aligned);
-  emit({.op = Op::LoadVector, .width = static_cast<Width>(__builtin_ctz(size)),
-        .scale = where.scale, .segment = where.segment, .d = d, .a = where.base, .b = where.index,
+  emit({.op = Op::LoadVector,
+        .width = static_cast<Width>(__builtin_ctz(size)),
+        .scale = where.scale,
+        .segment = where.segment,
+        .d = d,
+        .a = where.base,
+        .b = where.index,
         .displacement = where.displacement});
 }
 
 void Lifter::store_vector(int i, Slot value, u32 size, bool aligned) {
   PENUMBRA_ASSERT(operand(i).is_memory());
   Address where = vector_address(size, Access::Write, aligned);
-  emit({.op = Op::StoreVector, .width = static_cast<Width>(__builtin_ctz(size)),
-        .scale = where.scale, .segment = where.segment, .a = where.base, .b = where.index,
-        .c = value, .displacement = where.displacement});
+  emit({.op = Op::StoreVector,
+        .width = static_cast<Width>(__builtin_ctz(size)),
+        .scale = where.scale,
+        .segment = where.segment,
+        .a = where.base,
+        .b = where.index,
+        .c = value,
+        .displacement = where.displacement});
 }
 
-// -- addresses -------------------------------------------------------------------------------------
+// -- addresses
+// -------------------------------------------------------------------------------------
 
 namespace {
 
@@ -181,8 +198,13 @@ Slot Lifter::effective_address() {
   }
   Width width = operands().address_width;
   if (width == Width::W16) move(slot, Value::of(0), Width::W64);
-  emit({.op = Op::Lea, .width = width, .scale = parts.scale, .d = slot, .a = parts.base,
-        .b = parts.index, .displacement = parts.displacement});
+  emit({.op = Op::Lea,
+        .width = width,
+        .scale = parts.scale,
+        .d = slot,
+        .a = parts.base,
+        .b = parts.index,
+        .displacement = parts.displacement});
   return slot;
 }
 
@@ -199,8 +221,7 @@ Address Lifter::address(u32 size, Access access, Value offset_delta) {
       Slot sum = temporary();
       Width width = operands().address_width;
       if (width == Width::W16) move(sum, Value::of(0), Width::W64);
-      emit({.op = Op::Lea, .width = width, .d = sum, .a = offset,
-            .b = in_slot(offset_delta)});
+      emit({.op = Op::Lea, .width = width, .d = sum, .a = offset, .b = in_slot(offset_delta)});
       offset = sum;
     }
     return combine(offset, form.segment, size, access);
@@ -230,7 +251,11 @@ Address Lifter::combine(Slot offset, Segment segment, u32 size, Access access) {
   bool code_store = segment == Segment::Cs && access == Access::Write;  // always refused
   if (mode().has(CodeMode::kFlatSegments) && !based && !code_store) return result;
   Slot linear = temporary();
-  emit({.op = Op::Linear, .width = Width::W32, .segment = segment, .d = linear, .a = offset,
+  emit({.op = Op::Linear,
+        .width = Width::W32,
+        .segment = segment,
+        .d = linear,
+        .a = offset,
         .immediate = size | (access == Access::Write ? 256u : 0u)});
   result.base = linear;
   return result;
@@ -244,23 +269,42 @@ Slot Lifter::load(const Address& where, Width width) {
 
 Slot Lifter::check_writable(const Address& where, Width width) {
   Slot slot = temporary();
-  emit({.op = Op::LoadForWrite, .width = width, .scale = where.scale, .segment = where.segment,
-        .d = slot, .a = where.base, .b = where.index, .displacement = where.displacement});
+  emit({.op = Op::LoadForWrite,
+        .width = width,
+        .scale = where.scale,
+        .segment = where.segment,
+        .d = slot,
+        .a = where.base,
+        .b = where.index,
+        .displacement = where.displacement});
   return slot;
 }
 
 void Lifter::load_into(Slot d, const Address& where, Width width) {
-  emit({.op = Op::Load, .width = width, .scale = where.scale, .segment = where.segment, .d = d,
-        .a = where.base, .b = where.index, .displacement = where.displacement});
+  emit({.op = Op::Load,
+        .width = width,
+        .scale = where.scale,
+        .segment = where.segment,
+        .d = d,
+        .a = where.base,
+        .b = where.index,
+        .displacement = where.displacement});
 }
 
 void Lifter::store(const Address& where, Value value, Width width) {
-  emit({.op = Op::Store, .width = width, .scale = where.scale, .segment = where.segment,
-        .a = where.base, .b = where.index, .c = value.slot, .displacement = where.displacement,
+  emit({.op = Op::Store,
+        .width = width,
+        .scale = where.scale,
+        .segment = where.segment,
+        .a = where.base,
+        .b = where.index,
+        .c = value.slot,
+        .displacement = where.displacement,
         .immediate = value.immediate});
 }
 
-// -- emission --------------------------------------------------------------------------------------
+// -- emission
+// --------------------------------------------------------------------------------------
 
 MicroOp& Lifter::emit(const MicroOp& op) {
   block_.ops.push_back(op);
@@ -276,8 +320,14 @@ Slot Lifter::unary(Op op, Width width, Value a, bool flags) {
 
 void Lifter::binary_into(Slot d, Op op, Width width, Value a, Value b, bool flags) {
   Slot left = in_slot(a);
-  emit({.op = op, .width = width, .sets_flags = flags, .b_is_immediate = b.is_immediate(), .d = d,
-        .a = left, .b = b.slot, .immediate = b.immediate & mask(width)});
+  emit({.op = op,
+        .width = width,
+        .sets_flags = flags,
+        .b_is_immediate = b.is_immediate(),
+        .d = d,
+        .a = left,
+        .b = b.slot,
+        .immediate = b.immediate & mask(width)});
 }
 
 Slot Lifter::binary(Op op, Width width, Value a, Value b, bool flags) {
@@ -288,8 +338,15 @@ Slot Lifter::binary(Op op, Width width, Value a, Value b, bool flags) {
 
 void Lifter::ternary_into(Slot d, Op op, Width width, Value a, Value b, Value c, bool flags) {
   Slot left = in_slot(a), third = in_slot(c);
-  emit({.op = op, .width = width, .sets_flags = flags, .b_is_immediate = b.is_immediate(), .d = d,
-        .a = left, .b = b.slot, .c = third, .immediate = b.immediate & mask(width)});
+  emit({.op = op,
+        .width = width,
+        .sets_flags = flags,
+        .b_is_immediate = b.is_immediate(),
+        .d = d,
+        .a = left,
+        .b = b.slot,
+        .c = third,
+        .immediate = b.immediate & mask(width)});
 }
 
 Slot Lifter::ternary(Op op, Width width, Value a, Value b, Value c, bool flags) {
@@ -299,7 +356,10 @@ Slot Lifter::ternary(Op op, Width width, Value a, Value b, Value c, bool flags) 
 }
 
 void Lifter::move(Slot d, Value value, Width width) {
-  emit({.op = Op::Move, .width = width, .d = d, .a = value.slot,
+  emit({.op = Op::Move,
+        .width = width,
+        .d = d,
+        .a = value.slot,
         .immediate = value.immediate & mask(width)});
 }
 
@@ -326,7 +386,8 @@ void Lifter::raise(Vector vector) {
   done_ = true;
 }
 
-// -- control ---------------------------------------------------------------------------------------
+// -- control
+// ---------------------------------------------------------------------------------------
 
 namespace {
 
@@ -352,7 +413,11 @@ Slot Lifter::computed_target(u64 displacement) {
 Slot Lifter::code_address(u64 offset, Width width) {
   Slot slot = temporary();
   if (width == Width::W16) move(slot, Value::of(0), Width::W64);
-  emit({.op = Op::Lea, .width = width, .d = slot, .a = kCodeBaseSlot, .b = kZeroSlot,
+  emit({.op = Op::Lea,
+        .width = width,
+        .d = slot,
+        .a = kCodeBaseSlot,
+        .b = kZeroSlot,
         .displacement = static_cast<i32>(offset)});
   return slot;
 }
@@ -400,14 +465,22 @@ Address Lifter::stack_address(i32 delta, Width width, Access access) {
   }
   Slot offset = temporary();
   if (stack_width() == Width::W16) move(offset, Value::of(0), Width::W64);
-  emit({.op = Op::Lea, .width = stack_width(), .d = offset, .a = gpr_slot(4), .b = kZeroSlot,
+  emit({.op = Op::Lea,
+        .width = stack_width(),
+        .d = offset,
+        .a = gpr_slot(4),
+        .b = kZeroSlot,
         .displacement = delta});
   return segment_address(Segment::Ss, offset, bytes(width), access);
 }
 
 void Lifter::move_stack(i32 delta) {
-  emit({.op = Op::Lea, .width = stack_width(), .d = gpr_slot(4), .a = gpr_slot(4),
-        .b = kZeroSlot, .displacement = delta});
+  emit({.op = Op::Lea,
+        .width = stack_width(),
+        .d = gpr_slot(4),
+        .a = gpr_slot(4),
+        .b = kZeroSlot,
+        .displacement = delta});
 }
 
 void Lifter::push(Value value, Width width) {
@@ -420,6 +493,8 @@ void Lifter::address_after_pop(u32 size) {
   if (operands().memory.base == 4) instruction_.operands.memory.displacement += size;
 }
 
-Slot Lifter::top_of_stack(Width width) { return load(stack_address(0, width, Access::Read), width); }
+Slot Lifter::top_of_stack(Width width) {
+  return load(stack_address(0, width, Access::Read), width);
+}
 
 }  // namespace penumbra::translator

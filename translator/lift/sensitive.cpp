@@ -20,7 +20,9 @@ const SensitiveRow kRows[] = {
 #define PENUMBRA_SENSITIVE(mnemonic, sensitivity) \
   {ZYDIS_MNEMONIC_##mnemonic, Form::Any, Sensitivity::sensitivity, {}},
 #define PENUMBRA_SENSITIVE_FORM(mnemonic, form, sensitivity, function, effects) \
-  {ZYDIS_MNEMONIC_##mnemonic, Form::form, Sensitivity::sensitivity,             \
+  {ZYDIS_MNEMONIC_##mnemonic,                                                   \
+   Form::form,                                                                  \
+   Sensitivity::sensitivity,                                                    \
    {#function, cpu::ops::function, (effects)}},
 #include "cpu/instructions/sensitive.def"
 #undef PENUMBRA_SENSITIVE
@@ -32,11 +34,16 @@ bool matches(Form form, const Operands& operands) {
     return operands.at[0].kind == kind || operands.at[1].kind == kind;
   };
   switch (form) {
-    case Form::Any: return true;
-    case Form::SegmentOperand: return names(OperandKind::Segment);
-    case Form::ControlOperand: return names(OperandKind::Control);
-    case Form::DebugOperand: return names(OperandKind::Debug);
-    case Form::Far: return operands.far;
+    case Form::Any:
+      return true;
+    case Form::SegmentOperand:
+      return names(OperandKind::Segment);
+    case Form::ControlOperand:
+      return names(OperandKind::Control);
+    case Form::DebugOperand:
+      return names(OperandKind::Debug);
+    case Form::Far:
+      return operands.far;
   }
   return false;
 }

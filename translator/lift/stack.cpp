@@ -2,9 +2,7 @@
 
 namespace penumbra::translator {
 
-void lift_push(Lifter& l, u32) {
-  l.push(l.read(0), l.width());
-}
+void lift_push(Lifter& l, u32) { l.push(l.read(0), l.width()); }
 
 void lift_pop(Lifter& l, u32) {
   i32 size = static_cast<i32>(bytes(l.width()));
@@ -52,7 +50,11 @@ void lift_leave(Lifter& l, u32) {
   l.emit({.op = Op::ZeroExtend, .from = stack, .d = frame, .a = gpr_slot(5)});
   Address address = l.segment_address(Segment::Ss, frame, bytes(width), Access::Read);
   Slot saved = l.load(address, width);
-  l.emit({.op = Op::Lea, .width = stack, .d = above, .a = frame, .b = kZeroSlot,
+  l.emit({.op = Op::Lea,
+          .width = stack,
+          .d = above,
+          .a = frame,
+          .b = kZeroSlot,
           .displacement = static_cast<i32>(bytes(width))});
   l.move(gpr_slot(4), Value::in(above), stack);
   l.move(gpr_slot(5), Value::in(saved), width);

@@ -16,8 +16,7 @@ struct NumberedRow {
 
 const NumberedRow kRows[] = {
 #define PENUMBRA_LIFT(mnemonic, feature, function, argument) \
-  {ZYDIS_MNEMONIC_##mnemonic,                                \
-   {cpu::Feature::feature, function, static_cast<u32>(argument), {}}},
+  {ZYDIS_MNEMONIC_##mnemonic, {cpu::Feature::feature, function, static_cast<u32>(argument), {}}},
 #define PENUMBRA_NAMED(mnemonic, feature, function, effects) \
   {ZYDIS_MNEMONIC_##mnemonic,                                \
    {cpu::Feature::feature, nullptr, 0, {#function, cpu::ops::function, (effects)}}},

@@ -19,7 +19,10 @@ SlotSet slot_bit(Slot slot) {
 /// c of these only carries the flags through; without flags it is not read.
 bool third_is_only_flags(Op op) {
   switch (op) {
-    case Op::ShlCount: case Op::ShrCount: case Op::SarCount: case Op::RotateLeft:
+    case Op::ShlCount:
+    case Op::ShrCount:
+    case Op::SarCount:
+    case Op::RotateLeft:
     case Op::RotateRight:
       return true;
     default:
@@ -71,8 +74,8 @@ void remove_dead_code(Block& block) {
     instruction = op.instruction;
     bool vector_flags = shape_of(op.op) == Shape::VectorFlags;
     if (op.sets_flags && !live.flags && !vector_flags) op.sets_flags = false;
-    bool writes = op.sets_flags || (op.d != kNoSlot && (!is_temporary(op.d) ||
-                                                        (live.slots & slot_bit(op.d & ~7))));
+    bool writes = op.sets_flags ||
+                  (op.d != kNoSlot && (!is_temporary(op.d) || (live.slots & slot_bit(op.d & ~7))));
     if (is_pure(op) && !writes) continue;
     if (!op.sets_flags) drop_flag_inputs(op);
     step(block, op, live);

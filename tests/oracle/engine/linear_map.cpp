@@ -17,9 +17,7 @@ u64 LinearMap::read(u64 physical) const {
   return entry;
 }
 
-void LinearMap::write(u64 physical, u64 entry) {
-  space_.write({physical}, &entry, sizeof entry);
-}
+void LinearMap::write(u64 physical, u64 entry) { space_.write({physical}, &entry, sizeof entry); }
 
 u64 LinearMap::leaf_of(u64 linear) {
   auto known = leaf_tables_.find(linear >> 21);

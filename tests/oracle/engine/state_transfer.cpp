@@ -103,8 +103,8 @@ void set_user_mode(CpuState& state, CodeSize size, u64 page_table) {
   using cpu::Cr0, cpu::Cr4, cpu::Efer;
   state.cr0 = Cr0::kPe | Cr0::kMp | Cr0::kEt | Cr0::kNe | Cr0::kWp | Cr0::kAm | Cr0::kPg;
   state.cr3 = page_table;
-  state.cr4 = Cr4::kDe | Cr4::kPse | Cr4::kPae | Cr4::kMce | Cr4::kPge |
-              Cr4::kOsfxsr | Cr4::kOsxmmexcpt | Cr4::kFsgsbase | Cr4::kOsxsave;
+  state.cr4 = Cr4::kDe | Cr4::kPse | Cr4::kPae | Cr4::kMce | Cr4::kPge | Cr4::kOsfxsr |
+              Cr4::kOsxmmexcpt | Cr4::kFsgsbase | Cr4::kOsxsave;
   state.efer = Efer::kSce | Efer::kLme | Efer::kLma | Efer::kNxe;
   state.xcr0 = 3;
   state.cpl = 3;
