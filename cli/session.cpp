@@ -61,8 +61,9 @@ Session::Prepared Session::choose_serial_ports() {
 }
 
 Session::Prepared Session::open_serial_ports() {
-  for (u8 port = 0; port < options_.serial.size(); ++port) {
-    if (auto opened = open_serial(options_.serial[port], port); !opened) return opened;
+  for (size_t port = 0; port < options_.serial.size(); ++port) {
+    auto opened = open_serial(options_.serial[port], static_cast<u8>(port));
+    if (!opened) return opened;
   }
   return {};
 }
