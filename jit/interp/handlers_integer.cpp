@@ -9,7 +9,6 @@ namespace {
 using translator::kNoSlot;
 using translator::MicroOp;
 using translator::Op;
-using translator::Shape;
 
 /// What a handler writes.
 enum class Effect : u8 { Value, ValueAndFlags, Flags };
