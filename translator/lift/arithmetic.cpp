@@ -1,26 +1,21 @@
 #include "translator/lift/integer.h"
 
 namespace penumbra::translator {
-namespace {
 
-/// op0 = op(op0, b, c) with flags. To memory, the store comes before the flags (commit order), so
-/// the flags are computed again from the same inputs; dead ones cost nothing.
-void apply(Lifter& l, Op op, Value b, Value c) {
+void apply(Lifter& l, Op op, Value b, Value c, bool flags) {
   bool ternary = shape_of(op) == Shape::Ternary;
   Width width = l.operand(0).width();
   Value a = l.read_for_write(0);
-  auto emit = [&](Slot d, bool flags) {
-    if (ternary) return l.ternary_into(d, op, width, a, b, c, flags);
-    l.binary_into(d, op, width, a, b, flags);
+  auto emit = [&](Slot d, bool set) {
+    if (ternary) return l.ternary_into(d, op, width, a, b, c, set);
+    l.binary_into(d, op, width, a, b, set);
   };
-  if (!l.operand(0).is_memory()) return emit(a.slot, true);
+  if (!l.operand(0).is_memory()) return emit(a.slot, flags);
   Slot result = l.temporary();
   emit(result, false);
   l.write_back(0, Value::in(result));
-  emit(kNoSlot, true);
+  if (flags) emit(kNoSlot, true);
 }
-
-}  // namespace
 
 void lift_alu(Lifter& l, u32 op) { apply(l, static_cast<Op>(op), l.read(1), {}); }
 

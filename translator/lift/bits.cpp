@@ -9,22 +9,6 @@ Op by_count(Op shift) {
   return shift == Op::Shr ? Op::ShrCount : Op::SarCount;
 }
 
-/// op0 = op(op0, b, c), flags where asked; the memory form stores before it sets flags.
-void shift_into(Lifter& l, Op op, Value b, Value c, bool flags) {
-  bool ternary = shape_of(op) == Shape::Ternary;
-  Width width = l.operand(0).width();
-  Value a = l.read_for_write(0);
-  auto emit = [&](Slot d, bool set) {
-    if (ternary) return l.ternary_into(d, op, width, a, b, c, set);
-    l.binary_into(d, op, width, a, b, set);
-  };
-  if (!l.operand(0).is_memory()) return emit(a.slot, flags);
-  Slot result = l.temporary();
-  emit(result, false);
-  l.write_back(0, Value::in(result));
-  if (flags) emit(kNoSlot, true);
-}
-
 u64 masked(u64 count, Width width) { return count & (width == Width::W64 ? 63 : 31); }
 
 }  // namespace
@@ -33,14 +17,14 @@ void lift_shift(Lifter& l, u32 op) {
   Op shift = static_cast<Op>(op);
   Value count = l.read(1);
   if (!count.is_immediate()) {
-    return shift_into(l, by_count(shift), count, Value::in(l.flags()), true);
+    return apply(l, by_count(shift), count, Value::in(l.flags()), true);
   }
   u64 amount = masked(count.immediate, l.operand(0).width());
-  shift_into(l, shift, Value::of(amount), {}, amount != 0);
+  apply(l, shift, Value::of(amount), {}, amount != 0);
 }
 
 void lift_rotate(Lifter& l, u32 op) {
-  shift_into(l, static_cast<Op>(op), l.read(1), Value::in(l.flags()), true);
+  apply(l, static_cast<Op>(op), l.read(1), Value::in(l.flags()), true);
 }
 
 void lift_double_shift(Lifter& l, u32 op) {
@@ -51,7 +35,7 @@ void lift_double_shift(Lifter& l, u32 op) {
                    left ? cpu::ops::shld_count : cpu::ops::shrd_count, ReadsFlags | WritesFlags});
   }
   u64 amount = masked(l.operands().immediate, l.operand(0).width());
-  shift_into(l, shift, Value::in(gpr_slot(l.operand(1).reg)), Value::of(amount), amount != 0);
+  apply(l, shift, Value::in(gpr_slot(l.operand(1).reg)), Value::of(amount), amount != 0);
 }
 
 namespace {

@@ -30,6 +30,9 @@ void lift_popa(Lifter& l, u32 width);
 void lift_leave(Lifter& l, u32);
 
 // arithmetic.cpp
+/// op0 = op(op0, b, c), flags where asked. To memory, the store comes before the flags (commit
+/// order), so they are computed again from the same inputs; dead ones cost nothing.
+void apply(Lifter& l, Op op, Value b, Value c, bool flags = true);
 void lift_alu(Lifter& l, u32 op);        ///< op0 = op(op0, op1), flags
 void lift_compare(Lifter& l, u32 op);    ///< flags of op(op0, op1)
 void lift_alu_carry(Lifter& l, u32 op);  ///< ADC, SBB

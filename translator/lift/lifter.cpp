@@ -9,6 +9,16 @@ namespace {
 
 constexpr Slot kCodeBaseSlot = offsetof(cpu::CpuState, code_base);
 
+MicroOp memory_op(Op op, Width width, const Address& where) {
+  return {.op = op,
+          .width = width,
+          .scale = where.scale,
+          .segment = where.segment,
+          .a = where.base,
+          .b = where.index,
+          .displacement = where.displacement};
+}
+
 bool fits_displacement(i64 value) { return value == static_cast<i32>(value); }
 
 }  // namespace
@@ -108,13 +118,7 @@ Slot Lifter::read_vector(int i, u32 size, bool aligned) {
 }
 
 void Lifter::check_aligned(const Address& where, u32 alignment) {
-  emit({.op = Op::CheckAligned,
-        .scale = where.scale,
-        .segment = where.segment,
-        .a = where.base,
-        .b = where.index,
-        .displacement = where.displacement,
-        .immediate = alignment});
+  emit(memory_op(Op::CheckAligned, Width::W64, where)).immediate = alignment;
 }
 
 Address Lifter::vector_address(u32 size, Access access, bool aligned) {
@@ -134,27 +138,13 @@ Address Lifter::vector_address(u32 size, Access access, bool aligned) {
 void Lifter::load_vector(Slot d, int i, u32 size, bool aligned) {
   PENUMBRA_ASSERT(operand(i).is_memory());
   Address where = vector_address(size, Access::Read, aligned);
-  emit({.op = Op::LoadVector,
-        .width = static_cast<Width>(__builtin_ctz(size)),
-        .scale = where.scale,
-        .segment = where.segment,
-        .d = d,
-        .a = where.base,
-        .b = where.index,
-        .displacement = where.displacement});
+  emit(memory_op(Op::LoadVector, static_cast<Width>(__builtin_ctz(size)), where)).d = d;
 }
 
 void Lifter::store_vector(int i, Slot value, u32 size, bool aligned) {
   PENUMBRA_ASSERT(operand(i).is_memory());
   Address where = vector_address(size, Access::Write, aligned);
-  emit({.op = Op::StoreVector,
-        .width = static_cast<Width>(__builtin_ctz(size)),
-        .scale = where.scale,
-        .segment = where.segment,
-        .a = where.base,
-        .b = where.index,
-        .c = value,
-        .displacement = where.displacement});
+  emit(memory_op(Op::StoreVector, static_cast<Width>(__builtin_ctz(size)), where)).c = value;
 }
 
 // -- addresses
@@ -269,38 +259,18 @@ Slot Lifter::load(const Address& where, Width width) {
 
 Slot Lifter::check_writable(const Address& where, Width width) {
   Slot slot = temporary();
-  emit({.op = Op::LoadForWrite,
-        .width = width,
-        .scale = where.scale,
-        .segment = where.segment,
-        .d = slot,
-        .a = where.base,
-        .b = where.index,
-        .displacement = where.displacement});
+  emit(memory_op(Op::LoadForWrite, width, where)).d = slot;
   return slot;
 }
 
 void Lifter::load_into(Slot d, const Address& where, Width width) {
-  emit({.op = Op::Load,
-        .width = width,
-        .scale = where.scale,
-        .segment = where.segment,
-        .d = d,
-        .a = where.base,
-        .b = where.index,
-        .displacement = where.displacement});
+  emit(memory_op(Op::Load, width, where)).d = d;
 }
 
 void Lifter::store(const Address& where, Value value, Width width) {
-  emit({.op = Op::Store,
-        .width = width,
-        .scale = where.scale,
-        .segment = where.segment,
-        .a = where.base,
-        .b = where.index,
-        .c = value.slot,
-        .displacement = where.displacement,
-        .immediate = value.immediate});
+  MicroOp& op = emit(memory_op(Op::Store, width, where));
+  op.c = value.slot;
+  op.immediate = value.immediate;
 }
 
 // -- emission
