@@ -1,6 +1,7 @@
 // What the handlers_*.cpp files share: slots, the tail call to the next uop, and leaving.
 #pragma once
 
+#include "cpu/semantics/integer.h"
 #include "jit/interp/interpreter.h"
 #include "jit/interp/uop.h"
 
@@ -63,6 +64,23 @@ void stop_slice(CpuState* s, const BlockCode* block, i64 left);
     }                                                                       \
     PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(through->immediate)); \
   } while (0)
+
+/// What a handler writes.
+enum class Effect : u8 { Value, ValueAndFlags, Flags };
+
+constexpr Effect effect_of(const translator::MicroOp& op) {
+  if (!op.sets_flags) return Effect::Value;
+  return op.d == translator::kNoSlot ? Effect::Flags : Effect::ValueAndFlags;
+}
+
+template <class F, Effect E, class T>
+inline void commit(CpuState* s, const Uop* u, cpu::Result<T> result) {
+  if constexpr (E != Effect::Flags) put<T>(s, u->d, result.value);
+  if constexpr (E != Effect::Value && F::kSetsFlags) {
+    if constexpr (F::kFamily != cpu::FlagFamily::Explicit) s->flag_result = result.value;
+    if constexpr (F::kFamily != cpu::FlagFamily::Logic) s->flag_source = result.source;
+  }
+}
 
 template <class Function>
 constexpr void for_width(Width width, Function function) {

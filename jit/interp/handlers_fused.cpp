@@ -2,7 +2,6 @@
 //
 // push (store and move RSP), pop, near return, and arithmetic with a loaded operand. Each does what
 // its micro-ops do, in their order; the slow path of a load or store is theirs too.
-#include "cpu/semantics/integer.h"
 #include "jit/interp/handler_support.h"
 #include "jit/interp/handlers.h"
 
@@ -74,8 +73,6 @@ PENUMBRA_HANDLER near_return(PENUMBRA_HANDLER_ARGUMENTS) {
 // -- arithmetic with a loaded operand: d = F(d, [address])
 // -------------------------------------------
 
-enum class Effect : u8 { Value, ValueAndFlags, Flags };
-
 template <class F, class T, Effect E>
 PENUMBRA_HANDLER with_loaded(PENUMBRA_HANDLER_ARGUMENTS) {
   T b;
@@ -83,11 +80,7 @@ PENUMBRA_HANDLER with_loaded(PENUMBRA_HANDLER_ARGUMENTS) {
     return stop_before(s, u, left, Stop::Fault);
   }
   cpu::Result<T> result = F::template eval<T>(get<T>(s, u->d), b);
-  if constexpr (E != Effect::Flags) put<T>(s, u->d, result.value);
-  if constexpr (E != Effect::Value) {
-    s->flag_result = result.value;
-    if constexpr (F::kFamily != cpu::FlagFamily::Logic) s->flag_source = result.source;
-  }
+  commit<F, E, T>(s, u, result);
   PENUMBRA_NEXT;
 }
 
@@ -95,9 +88,10 @@ template <class F>
 Handler with_loaded_handler(const MicroOp& op) {
   Handler handler = nullptr;
   for_width(op.width, [&]<class T>(T) {
-    handler = !op.sets_flags    ? with_loaded<F, T, Effect::Value>
-              : op.d == kNoSlot ? with_loaded<F, T, Effect::Flags>
-                                : with_loaded<F, T, Effect::ValueAndFlags>;
+    Effect effect = effect_of(op);
+    handler = effect == Effect::Value   ? with_loaded<F, T, Effect::Value>
+              : effect == Effect::Flags ? with_loaded<F, T, Effect::Flags>
+                                        : with_loaded<F, T, Effect::ValueAndFlags>;
   });
   return handler;
 }

@@ -1,5 +1,4 @@
 // Handlers of the pure integer micro-ops: one instance per template, width and operand form.
-#include "cpu/semantics/integer.h"
 #include "jit/interp/handler_support.h"
 #include "jit/interp/handlers.h"
 
@@ -9,23 +8,6 @@ namespace {
 using translator::kNoSlot;
 using translator::MicroOp;
 using translator::Op;
-
-/// What a handler writes.
-enum class Effect : u8 { Value, ValueAndFlags, Flags };
-
-constexpr Effect effect_of(const MicroOp& op) {
-  if (!op.sets_flags) return Effect::Value;
-  return op.d == kNoSlot ? Effect::Flags : Effect::ValueAndFlags;
-}
-
-template <class F, Effect E, class T>
-inline void commit(CpuState* s, const Uop* u, cpu::Result<T> result) {
-  if constexpr (E != Effect::Flags) put<T>(s, u->d, result.value);
-  if constexpr (E != Effect::Value && F::kSetsFlags) {
-    if constexpr (F::kFamily != cpu::FlagFamily::Explicit) s->flag_result = result.value;
-    if constexpr (F::kFamily != cpu::FlagFamily::Logic) s->flag_source = result.source;
-  }
-}
 
 template <class F, class T, Effect E>
 PENUMBRA_HANDLER unary(PENUMBRA_HANDLER_ARGUMENTS) {
