@@ -29,7 +29,8 @@ constexpr Option kRunOptions[] = {
     {"Machine", "debugcon", "FILE", "port E9h: bytes written there go to FILE"},
     {"Machine", "no-reboot", nullptr, "a guest that resets the machine ends the run"},
 
-    {"Execution", "engine", "interp", "how guest code is run"},
+    {"Execution", "engine", "auto|interp|baseline",
+     "how guest code is run: the fastest way (auto), interpreted, or\nby code generated for it"},
     {"Execution", "clock", "host", "guest time is the host's time (the default)"},
     {"Execution", "deterministic", nullptr,
      "1 instruction = 1 ns, idle time is skipped:\nequal inputs give equal runs"},
@@ -111,6 +112,23 @@ std::expected<void, std::string> parse_clock(const Arguments& arguments, RunOpti
     options.deterministic = false;
   }
   return only(arguments, "clock", "host");
+}
+
+std::expected<void, std::string> parse_engine(const Arguments& arguments, RunOptions& options) {
+  using machine::EngineKind;
+  constexpr std::pair<const char*, EngineKind> kEngines[] = {{"auto", EngineKind::Auto},
+                                                             {"interp", EngineKind::Interp},
+                                                             {"baseline", EngineKind::Baseline}};
+  auto name = arguments.value("engine");
+  if (!name) return {};
+  std::vector<std::string> names;
+  for (const auto& [known, kind] : kEngines) {
+    if (*name == known) options.engine = kind;
+    if (*name == known) return {};
+    names.emplace_back(known);
+  }
+  return bad("engine", fmt::format("'{}' is none of {}{}", *name, fmt::join(names, ", "),
+                                   did_you_mean(*name, names)));
 }
 
 std::expected<void, std::string> parse_save(const Arguments& arguments, RunOptions& options) {
@@ -205,13 +223,12 @@ std::expected<RunOptions, std::string> parse_run_options(const Arguments& argume
   options.debug_console = arguments.value("debugcon");
   options.reboot = !arguments.has("no-reboot");
   options.stats = arguments.value("stats");
-  for (auto parse : {parse_serials, parse_clock, parse_save, parse_trace, parse_numbers}) {
+  for (auto parse :
+       {parse_serials, parse_clock, parse_engine, parse_save, parse_trace, parse_numbers}) {
     if (auto parsed = parse(arguments, options); !parsed) return std::unexpected(parsed.error());
   }
-  for (auto [name, allowed] : {std::pair{"display", "none"}, {"engine", "interp"}}) {
-    if (auto allowed_only = only(arguments, name, allowed); !allowed_only) {
-      return std::unexpected(allowed_only.error());
-    }
+  if (auto display = only(arguments, "display", "none"); !display) {
+    return std::unexpected(display.error());
   }
   if (auto source = check_source(options, arguments); !source) {
     return std::unexpected(source.error());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/option_table.h"
+#include "machine/engine_kind.h"
 
 namespace penumbra::cli {
 
@@ -24,6 +25,7 @@ struct RunOptions {
   std::optional<u64> memory;  ///< not given: the default, or the snapshot's
   std::optional<std::string> cpu;
   std::optional<bool> deterministic;
+  machine::EngineKind engine = machine::EngineKind::Auto;
   std::vector<SerialOption> serial;
   bool serial_given = false;
   bool debug_exit = false;

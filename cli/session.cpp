@@ -131,6 +131,7 @@ machine::VmConfig Session::vm_config() const {
   config.board.debug_exit = options_.debug_exit;
   config.board.unix_time = deterministic ? kDeterministicTime : std::time(nullptr);
   config.reboot = options_.reboot;
+  config.engine = options_.engine;
   return config;
 }
 

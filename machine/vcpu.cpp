@@ -281,7 +281,9 @@ void Vcpu::Impl::loaded() {
   paging_mode_changed();
 }
 
-Vcpu::Vcpu(mmu::AddressSpace& space, const cpu::CpuModel& model, VcpuHost& host)
+// Both kinds of engine are the interpreter.
+Vcpu::Vcpu(mmu::AddressSpace& space, const cpu::CpuModel& model, VcpuHost& host,
+           const EngineConfig&)
     : impl_(std::make_unique<Impl>(space, model, host)) {}
 Vcpu::~Vcpu() = default;
 

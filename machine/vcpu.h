@@ -14,6 +14,7 @@
 #include "common/archive.h"
 #include "common/external.h"
 #include "cpu/context.h"
+#include "machine/engine_kind.h"
 #include "mmu/address_space.h"
 #include "mmu/mmu.h"
 
@@ -59,7 +60,8 @@ struct VcpuCounters {
 
 class Vcpu {
  public:
-  Vcpu(mmu::AddressSpace& space, const cpu::CpuModel& model, VcpuHost& host);
+  Vcpu(mmu::AddressSpace& space, const cpu::CpuModel& model, VcpuHost& host,
+       const EngineConfig& engine = {});
   ~Vcpu();
 
   /// Runs at most `max_instructions` (exactly that many unless another exit comes first).

@@ -56,7 +56,8 @@ Vm::Vm(const VmConfig& config, cpu::CpuModel model, std::unique_ptr<mmu::Address
       model_(model),
       space_(std::move(space)),
       gate_([this] { return position(); }),
-      vcpu_(std::make_unique<Vcpu>(*space_, model_, static_cast<VcpuHost&>(*this))),
+      vcpu_(std::make_unique<Vcpu>(*space_, model_, static_cast<VcpuHost&>(*this),
+                                   EngineConfig{config.engine, config.engine_seed})),
       entropy_state_(kEntropySeed),
       host_start_(host_monotonic_ns()) {
   bool host = config_.clock == VirtualClock::Mode::Host;

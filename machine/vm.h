@@ -31,6 +31,8 @@ struct VmConfig {
   VirtualClock::Mode clock = VirtualClock::Mode::Host;
   BoardConfig board;
   bool reboot = true;  ///< false: a reset or triple fault ends the run
+  EngineKind engine = EngineKind::Auto;
+  u64 engine_seed = 0;  ///< EngineConfig::seed
 };
 
 /// The host's side of the machine's input: polled while the guest runs, slept on while it is idle.

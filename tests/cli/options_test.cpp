@@ -64,6 +64,7 @@ TEST_CASE("a full command line is understood") {
   CHECK(options->append == "console=ttyS0 x=\"y z\"");
   CHECK(options->memory == 1ull << 30);
   CHECK(options->deterministic == true);
+  CHECK(options->engine == machine::EngineKind::Interp);
   REQUIRE(options->serial.size() == 3);
   CHECK(options->serial[1].path == "a:b");
   CHECK(options->serial[2].kind == SerialOption::Kind::None);
@@ -93,6 +94,15 @@ TEST_CASE("errors name the nearest option") {
   CHECK(error_of({"--zzzzzz"}).find("did you mean") == std::string::npos);
   CHECK(error_of({"--kernel", "k", "--serial", "stdo"}).find("did you mean stdio?") !=
         std::string::npos);
+}
+
+TEST_CASE("engines are chosen by name") {
+  using machine::EngineKind;
+  CHECK(parse({"--kernel", "k"})->engine == EngineKind::Auto);
+  CHECK(parse({"--kernel", "k", "--engine", "auto"})->engine == EngineKind::Auto);
+  CHECK(parse({"--kernel", "k", "--engine", "baseline"})->engine == EngineKind::Baseline);
+  CHECK(error_of({"--kernel", "k", "--engine", "interpreter"}) ==
+        "--engine: 'interpreter' is none of auto, interp, baseline; did you mean interp?");
 }
 
 TEST_CASE("counts") {
