@@ -101,8 +101,8 @@ TEST_CASE("engines are chosen by name") {
   CHECK(parse({"--kernel", "k"})->engine == EngineKind::Auto);
   CHECK(parse({"--kernel", "k", "--engine", "auto"})->engine == EngineKind::Auto);
   CHECK(parse({"--kernel", "k", "--engine", "baseline"})->engine == EngineKind::Baseline);
-  CHECK(error_of({"--kernel", "k", "--engine", "interpreter"}) ==
-        "--engine: 'interpreter' is none of auto, interp, baseline; did you mean interp?");
+  CHECK(error_of({"--kernel", "k", "--engine", "intrep"}) ==
+        "--engine: 'intrep' is none of auto, interp, baseline; did you mean interp?");
 }
 
 TEST_CASE("counts") {
