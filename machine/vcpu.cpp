@@ -6,7 +6,7 @@
 #include "cpu/interrupts.h"
 #include "cpu/mode.h"
 #include "cpu/reset.h"
-#include "jit/interp/interpreter.h"
+#include "jit/engines.h"
 
 namespace penumbra::machine {
 
@@ -26,7 +26,7 @@ struct Vcpu::Impl final : cpu::Environment {
   ExternalBuffer external;
   mmu::Mmu mmu;
   cpu::CpuContext context{state, mmu, *this, model};
-  jit::Interpreter engine{context, space, mmu};
+  jit::Engines engine{context, space, mmu};
   /// retired() is this minus instructions_left.
   u64 slice_end = 0;
   bool exit_requested = false;  ///< written atomically
@@ -308,7 +308,7 @@ mmu::Mmu& Vcpu::mmu() { return impl_->mmu; }
 u64 Vcpu::retired() const { return impl_->retired(); }
 
 VcpuCounters Vcpu::counters() const {
-  const auto& engine = impl_->engine.counters();
+  auto engine = impl_->engine.counters();
   return {.blocks_translated = engine.blocks,
           .instructions_translated = engine.instructions,
           .lookups = engine.lookups,

@@ -1,13 +1,16 @@
-// Owns the translated blocks: lookup by key, links between them, invalidation by physical address.
+// Owns an engine's translated blocks: lookup by key, invalidation by physical address.
 //
-// An invalidated block leaves every table at once and is freed by collect(), which the engine calls
-// when no block runs. The direct-mapped array in front is what generated code probes.
+// A Block has `place` (BlockPlace), `valid`, and unlink(), which takes it out of every link. An
+// invalidated block leaves every table at once and is freed by collect(), which the engine calls
+// when no block runs. The direct-mapped array in front answers most lookups.
 #pragma once
 
+#include <memory>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
-#include "jit/interp/uop.h"
+#include "jit/core/block_key.h"
 
 namespace penumbra::jit {
 
@@ -17,35 +20,67 @@ struct KeyHash {
   }
 };
 
+template <class Block>
 class BlockCache {
  public:
   static constexpr u32 kFrontBits = 15;
-  static constexpr size_t kMostBlocks = 200'000;
 
-  struct FrontEntry {
-    const u8* code = nullptr;
-    u32 mode = 0;
-    const BlockCode* block = nullptr;
-  };
-  static size_t front_index(const u8* code, u32 mode) {
-    u64 address = reinterpret_cast<u64>(code);
-    return (address ^ (address >> kFrontBits) ^ (mode * 0x9e5u)) & ((1u << kFrontBits) - 1);
-  }
-  const FrontEntry& front(const u8* code, u32 mode) const {
-    return front_[front_index(code, mode)];
+  /// The block in front, or nullptr where a slower find() may still know it.
+  Block* front(const BlockKey& key) const {
+    const FrontEntry& entry = front_[front_index(key)];
+    return entry.key == key ? entry.block : nullptr;
   }
 
-  CompiledBlock* find(const BlockKey& key);
-  CompiledBlock* insert(std::unique_ptr<CompiledBlock> block);
-  bool full() const { return blocks_.size() >= kMostBlocks; }
+  Block* find(const BlockKey& key) {
+    if (Block* block = front(key)) return block;
+    auto found = blocks_.find(key);
+    if (found == blocks_.end()) return nullptr;
+    Block* block = found->second.get();
+    front_[front_index(key)] = {key, block};
+    return block;
+  }
 
-  /// `from` (a jump uop of `source`) goes straight to `target` until one of them is invalidated.
-  void link(CompiledBlock& source, Uop& from, CompiledBlock& target);
+  Block* insert(std::unique_ptr<Block> block) {
+    Block* raw = block.get();
+    const BlockPlace& place = raw->place;
+    pages_[place.physical.value >> 12].insert(raw);
+    if (place.crosses_page) pages_[place.next_page.value >> 12].insert(raw);
+    front_[front_index(place.key)] = {place.key, raw};
+    blocks_[place.key] = std::move(block);
+    return raw;
+  }
 
   /// Every block with bytes in [address, address + size). Returns how many went.
-  size_t invalidate(GuestPhys address, u64 size);
-  void invalidate(CompiledBlock& block);
-  void clear();
+  size_t invalidate(GuestPhys address, u64 size) {
+    u64 begin = address.value, end = address.value + size;
+    std::vector<Block*> hit;
+    for (u64 page = begin >> 12; page <= (end - 1) >> 12; ++page) {
+      auto found = pages_.find(page);
+      if (found == pages_.end()) continue;
+      for (Block* block : found->second) {
+        if (block->place.overlaps(begin, end)) hit.push_back(block);
+      }
+    }
+    for (Block* block : hit) invalidate(*block);
+    return hit.size();
+  }
+
+  void invalidate(Block& block) {
+    if (!block.valid) return;
+    block.valid = false;
+    block.unlink();
+    FrontEntry& entry = front_[front_index(block.place.key)];
+    if (entry.block == &block) entry = {};
+    forget_page(block.place.physical.value >> 12, &block);
+    if (block.place.crosses_page) forget_page(block.place.next_page.value >> 12, &block);
+    auto owner = blocks_.extract(block.place.key);
+    graveyard_.push_back(std::move(owner.mapped()));
+  }
+
+  void clear() {
+    while (!blocks_.empty()) invalidate(*blocks_.begin()->second);
+  }
+
   /// Frees what was invalidated. No block may be running.
   void collect() { graveyard_.clear(); }
 
@@ -54,12 +89,24 @@ class BlockCache {
   size_t size() const { return blocks_.size(); }
 
  private:
-  static void unlink(CompiledBlock& block);
-  void forget_page(u64 page, CompiledBlock* block);
+  struct FrontEntry {
+    BlockKey key;
+    Block* block = nullptr;
+  };
+  static size_t front_index(const BlockKey& key) {
+    u64 address = reinterpret_cast<u64>(key.code);
+    return (address ^ (address >> kFrontBits) ^ (key.mode * 0x9e5u)) & ((1u << kFrontBits) - 1);
+  }
+  void forget_page(u64 page, Block* block) {
+    auto found = pages_.find(page);
+    if (found == pages_.end()) return;
+    found->second.erase(block);
+    if (found->second.empty()) pages_.erase(found);
+  }
 
-  std::unordered_map<BlockKey, std::unique_ptr<CompiledBlock>, KeyHash> blocks_;
-  std::unordered_map<u64, std::unordered_set<CompiledBlock*>> pages_;
-  std::vector<std::unique_ptr<CompiledBlock>> graveyard_;
+  std::unordered_map<BlockKey, std::unique_ptr<Block>, KeyHash> blocks_;
+  std::unordered_map<u64, std::unordered_set<Block*>> pages_;
+  std::vector<std::unique_ptr<Block>> graveyard_;
   std::vector<FrontEntry> front_ = std::vector<FrontEntry>(1u << kFrontBits);
 };
 

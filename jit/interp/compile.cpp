@@ -70,6 +70,24 @@ MicroOp taken_jump(const MicroOp& branch, const MicroOp& fall_through) {
 
 }  // namespace
 
+void CompiledBlock::link(Uop& from, CompiledBlock& target) {
+  link_jump(from, *target.code());
+  target.incoming.emplace_back(this, &from);
+  outgoing.emplace_back(&target, &from);
+}
+
+void CompiledBlock::unlink() {
+  for (auto& [source, jump] : incoming) {
+    unlink_jump(*jump);
+    if (source != this) std::erase(source->outgoing, Link{this, jump});
+  }
+  for (auto& [target, jump] : outgoing) {
+    if (target != this) std::erase(target->incoming, Link{this, jump});
+  }
+  incoming.clear();
+  outgoing.clear();
+}
+
 std::unique_ptr<CompiledBlock> compile(const translator::Block& block) {
   std::vector<MicroOp> ops = block.ops;
   if (ops.size() >= 2 && is_branch(ops[ops.size() - 2])) {
@@ -79,7 +97,6 @@ std::unique_ptr<CompiledBlock> compile(const translator::Block& block) {
   auto compiled = std::make_unique<CompiledBlock>();
   compiled->ir = block;
   compiled->ir.ops = {};
-  compiled->crosses_page = block.crosses_page;
   compiled->storage = std::make_unique<u8[]>(sizeof(BlockCode) + ops.size() * sizeof(Uop));
   BlockCode* code = compiled->code();
   code->owner = compiled.get();

@@ -21,16 +21,17 @@ PENUMBRA_HANDLER jump_linked(PENUMBRA_HANDLER_ARGUMENTS) {
 
 PENUMBRA_HANDLER jump_unlinked(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_STORE_KIND;
-  const BlockCode* block = engine(s).link(*s, u);
+  const BlockCode* block = engine(s).link(u);
   if (block == nullptr) {
-    return stop_at(s, engine(s).rip_at(*s, static_cast<i64>(u->displacement)), left, Stop::Lookup);
+    return stop_at(s, engine(s).slow().rip_at(static_cast<i64>(u->displacement)), left,
+                   Stop::Lookup);
   }
   PENUMBRA_ENTER(block);
 }
 
 PENUMBRA_HANDLER jump_far(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_STORE_KIND;
-  u64 rip = engine(s).rip_at(*s, static_cast<i64>(u->displacement));
+  u64 rip = engine(s).slow().rip_at(static_cast<i64>(u->displacement));
   const BlockCode* block = engine(s).probe(*s, t, rip);
   if (block == nullptr) [[unlikely]]
     return stop_at(s, rip, left, Stop::Lookup);
@@ -62,13 +63,13 @@ PENUMBRA_HANDLER call(PENUMBRA_HANDLER_ARGUMENTS) {
 }
 
 PENUMBRA_HANDLER raise(PENUMBRA_HANDLER_ARGUMENTS) {
-  engine(s).set_fault(Fault::of(static_cast<Vector>(u->immediate)));
+  engine(s).slow().set_fault(Fault::of(static_cast<Vector>(u->immediate)));
   stop_before(s, u, left, Stop::Fault);
 }
 
 PENUMBRA_HANDLER check_target(PENUMBRA_HANDLER_ARGUMENTS) {
-  if (!engine(s).valid_target(*s, get<u64>(s, u->a))) [[unlikely]] {
-    engine(s).set_fault(Fault::gp());
+  if (!engine(s).slow().valid_target(get<u64>(s, u->a))) [[unlikely]] {
+    engine(s).slow().set_fault(Fault::gp());
     return stop_before(s, u, left, Stop::Fault);
   }
   PENUMBRA_NEXT;
@@ -77,7 +78,7 @@ PENUMBRA_HANDLER check_target(PENUMBRA_HANDLER_ARGUMENTS) {
 PENUMBRA_HANDLER check_fpu(PENUMBRA_HANDLER_ARGUMENTS) {
   constexpr u16 kErrorSummary = 1u << 7;
   if ((s->x87.status & kErrorSummary) && (s->cr0 & cpu::Cr0::kNe)) [[unlikely]] {
-    engine(s).set_fault(Fault::of(Vector::Mf));
+    engine(s).slow().set_fault(Fault::of(Vector::Mf));
     return stop_before(s, u, left, Stop::Fault);
   }
   PENUMBRA_NEXT;
@@ -89,7 +90,8 @@ PENUMBRA_HANDLER begin_sse(PENUMBRA_HANDLER_ARGUMENTS) {
 }
 
 PENUMBRA_HANDLER end_sse(PENUMBRA_HANDLER_ARGUMENTS) {
-  if (!engine(s).end_checked_sse(u)) return stop_before(s, u, left, Stop::Fault);
+  if (!engine(s).slow().end_checked_sse(u->immediate, u->a, u->b))
+    return stop_before(s, u, left, Stop::Fault);
   PENUMBRA_NEXT;
 }
 
@@ -116,7 +118,7 @@ void link_jump(Uop& jump, const BlockCode& target) {
 }
 
 __attribute__((noinline)) void stop_slice(CpuState* s, const BlockCode* block, i64 left) {
-  stop_at(s, engine(s).rip_at(*s, block->owner->ir.start), left, Stop::Slice);
+  stop_at(s, engine(s).slow().rip_at(block->owner->ir.start), left, Stop::Slice);
 }
 
 Handler control_handler(const MicroOp& op) {

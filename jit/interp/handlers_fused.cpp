@@ -56,8 +56,8 @@ PENUMBRA_HANDLER near_return(PENUMBRA_HANDLER_ARGUMENTS) {
   u64 top = get<u64>(s, u->a), rip;
   if (!load(s, u, t, top, rip)) [[unlikely]]
     return stop_before(s, u, left, Stop::Fault);
-  if (!engine(s).valid_target(*s, rip)) [[unlikely]] {
-    engine(s).set_fault(Fault::gp());
+  if (!engine(s).slow().valid_target(rip)) [[unlikely]] {
+    engine(s).slow().set_fault(Fault::gp());
     return stop_before(s, u, left, Stop::Fault);
   }
   put<u64>(s, u->a, top + u->immediate);

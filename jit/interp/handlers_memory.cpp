@@ -111,7 +111,7 @@ PENUMBRA_HANDLER linear(PENUMBRA_HANDLER_ARGUMENTS) {
 }
 
 PENUMBRA_HANDLER check_aligned(PENUMBRA_HANDLER_ARGUMENTS) {
-  if (!engine(s).check_aligned(address_of<Form::Indexed>(s, u), u->immediate)) {
+  if (!engine(s).slow().check_aligned(address_of<Form::Indexed>(s, u), u->immediate)) {
     return stop_before(s, u, left, Stop::Fault);
   }
   PENUMBRA_NEXT;

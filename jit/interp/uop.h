@@ -10,6 +10,7 @@
 
 #include "common/code_mode.h"
 #include "cpu/state.h"
+#include "jit/core/block_key.h"
 #include "mmu/shadow_table.h"
 #include "translator/ir/block.h"
 
@@ -59,22 +60,9 @@ struct UopSite {
   cpu::FlagKind flags_before;
 };
 
-/// Key of a block: the host address of its first byte stands for the physical address.
-struct BlockKey {
-  const u8* code = nullptr;
-  u32 mode = 0;  ///< CodeMode word; kSingle: at most one instruction
-  static constexpr u32 kSingle = 1u << 31;
-  friend bool operator==(const BlockKey&, const BlockKey&) = default;
-};
-
 /// A block and everything that its owner, the cache, has to know of it.
 struct CompiledBlock {
-  BlockKey key;
-  GuestPhys physical;     ///< of the first byte
-  u32 size = 0;           ///< bytes in the first page
-  GuestPhys next_page{};  ///< of the second page where crosses_page
-  const u8* next_page_code = nullptr;
-  bool crosses_page = false;
+  BlockPlace place;
   bool valid = true;
   translator::Block ir;  ///< sites and calls; micro-ops are dropped
   std::vector<UopSite> sites;
@@ -85,6 +73,9 @@ struct CompiledBlock {
   std::vector<Link> incoming, outgoing;
 
   BlockCode* code() { return reinterpret_cast<BlockCode*>(storage.get()); }
+  /// `from`, a jump uop of this block, goes straight to `target` until one of them is invalidated.
+  void link(Uop& from, CompiledBlock& target);
+  void unlink();
 };
 
 }  // namespace penumbra::jit

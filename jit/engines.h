@@ -1,0 +1,37 @@
+// The engines of one vCPU and what they share: slow paths, the source of blocks, code tracking.
+//
+// run() chooses the engine: single instructions always go through tier 0.
+#pragma once
+
+#include "jit/interp/interpreter.h"
+
+namespace penumbra::jit {
+
+class Engines final : public mmu::CodeObserver {
+ public:
+  struct Counters {
+    u64 blocks = 0, instructions = 0, lookups = 0, links = 0, invalidations = 0;
+  };
+
+  Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu);
+  ~Engines() override;
+
+  /// Executes from state.rip until a reason to stop, at an exact instruction boundary with all
+  /// state current. `mode` is the code-mode word of the state; `single`: at most one instruction.
+  Stop run(CodeMode mode, bool single) { return interpreter_.run(mode, single); }
+  const Fault& fault() const { return slow_.fault(); }
+  /// Forgets every translated block. No block may be running.
+  void flush() { interpreter_.cache().clear(); }
+  Counters counters() const;
+
+  void code_written(GuestPhys address, u64 size) override;
+
+ private:
+  mmu::AddressSpace& space_;
+  SlowPath slow_;
+  CodeSource source_;
+  Interpreter interpreter_;
+  u64 invalidations_ = 0;
+};
+
+}  // namespace penumbra::jit
