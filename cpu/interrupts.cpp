@@ -342,7 +342,7 @@ Delivery deliver(CpuContext& ctx, const Fault& fault) { return deliver(ctx, Even
 Delivery deliver(CpuContext& ctx, const Event& first) {
   constexpr int kMostExceptions = 8;  // more can only be a cycle of benign ones
   Event event = first;
-  std::string chain = name_of(event);
+  std::string chain;
   for (int i = 0; i < kMostExceptions; ++i) {
     note_exception(ctx.state, event);
     auto delivered = deliver_once(ctx, event);
@@ -354,6 +354,7 @@ Delivery deliver(CpuContext& ctx, const Event& first) {
     if (fault.kind == Fault::Kind::External) return {Delivery::Kind::External, {}};
     Event second = Event::of(fault);
     note_exception(ctx.state, second);
+    if (chain.empty()) chain = name_of(event);
     chain += " raised " + name_of(second);
     if (severity(event) == Severity::DoubleFault) break;
     bool twofold = makes_double_fault(severity(event), severity(second));

@@ -1,6 +1,7 @@
 #include "cpu/operand_access.h"
 
 #include "common/log.h"
+#include "cpu/integer/bulk_memory.h"
 
 namespace penumbra::cpu {
 namespace {
@@ -216,7 +217,26 @@ Expected<u64> Stack::pop(Width width) {
   return value;
 }
 
+/// The pushes in plain memory of one page, where nothing can fault any more; false: not so simple.
+bool Stack::write_in_place() {
+  u64 lowest = pushes_[count_ - 1].offset;
+  u64 size = pushes_[0].offset + bytes(pushes_[0].width) - lowest;
+  if (size > kPageSize) return false;  // the pointer has wrapped
+  auto address = linear(lowest, static_cast<u32>(size), Access::Write);
+  if (!address) return false;
+  u32 length = 0;
+  auto host = ctx_.memory.span(*address, Access::Write, privilege_, length);
+  if (!host || *host == nullptr || length < size) return false;
+  for (unsigned i = 0; i < count_; ++i)
+    store_element(*host + (pushes_[i].offset - lowest), pushes_[i].value, pushes_[i].width);
+  return true;
+}
+
 Expected<> Stack::write_pushes() {
+  if (count_ > 1 && write_in_place()) {
+    count_ = 0;
+    return {};
+  }
   u64 address[kMostPushes];
   for (unsigned i = 0; i < count_; ++i) {
     TRY_ASSIGN(address[i], linear(pushes_[i].offset, bytes(pushes_[i].width), Access::Write));

@@ -101,6 +101,7 @@ class Stack {
 
   u64 add(u64 pointer, u64 amount) const { return (pointer + amount) & mask(width_); }
   Expected<u64> linear(u64 offset, u32 size, Access access) const;
+  bool write_in_place();
 
   CpuContext& ctx_;
   SegmentRegister ss_;

@@ -56,6 +56,10 @@ u64 load_element(const u8* host, Width width) {
   return by_width(width, [&]<class T>(T) -> u64 { return load_from<T>(host); });
 }
 
+void store_element(u8* host, u64 value, Width width) {
+  by_width(width, [&]<class T>(T) { store_to<T>(host, static_cast<T>(value)); });
+}
+
 void copy_elements(u8* to, const u8* from, u64 count, Width width, bool backward) {
   u64 size = count * bytes(width);
   u64 below = backward ? size - bytes(width) : 0;

@@ -16,6 +16,7 @@ struct HostElements {
 };
 
 u64 load_element(const u8* host, Width width);
+void store_element(u8* host, u64 value, Width width);
 
 /// Copies `count` elements, in descending order if `backward` (both pointers at the first element).
 void copy_elements(u8* to, const u8* from, u64 count, Width width, bool backward);
