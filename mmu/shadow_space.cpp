@@ -108,6 +108,7 @@ void ShadowSpace::forget_path(Region& region) {
 void ShadowSpace::fill(ViewKind kind, u64 linear, const Grant& grant) {
   Region* region = find(linear);
   if (!region || !region->has_path) return;
+  if (mode_.kind == PagingKind::Long && ShadowTable::confusable(linear)) return;
   unsigned page = page_in_region(linear);
   region->filled[page / 64] |= bit(page % 64);
   views_.fill(view(kind), linear, grant);

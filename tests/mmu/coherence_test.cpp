@@ -301,14 +301,52 @@ TEST_CASE("Modes that translate differently do not share entries") {
   CHECK(world.ram<u8>(0x5000) == 9);
 }
 
-TEST_CASE("Neighbouring pages never share an index") {
-  for (u64 page = 0; page < 1 << 20; ++page) {
+TEST_CASE("Neighbouring pages that a view may hold never share an index") {
+  constexpr u64 kPast = 1 << 20;
+  for (u64 page = 0; page < kPast; ++page) {
     u64 linear = page << 12;
     if (ShadowTable::index(linear) == ShadowTable::index(linear + 4096)) FAIL("page " << page);
   }
   for (unsigned k = 1; k < 52; ++k) {  // index() is linear over XOR: carries are all that matters
-    u64 carried = ((1ull << k) - 1) << 12;
-    CHECK(ShadowTable::index(carried) != 0);
+    u64 below = ((1ull << k) - 1) << 12;
+    bool shared = ShadowTable::index(below) == ShadowTable::index(below + 4096);
+    CHECK(shared == ShadowTable::confusable(below + 4096));
+  }
+  CHECK(ShadowTable::index(~0ull) == ShadowTable::index(0));
+  CHECK(ShadowTable::confusable(0));
+  CHECK(!ShadowTable::confusable(0x3ffff000));
+}
+
+TEST_CASE("Streams a power of two apart do not evict each other") {
+  for (unsigned apart = 12; apart < 42; ++apart) {
+    INFO("2^" << apart);
+    std::vector<bool> taken(ShadowTable::kEntries);
+    for (u64 page = 0; page < 512; ++page) {
+      CHECK(ShadowTable::index(page << 12) != ShadowTable::index((page << 12) + (1ull << apart)));
+    }
+    // A stride uses as many entries as the bits above it allow.
+    u64 most = std::min<u64>(ShadowTable::kEntries, 1ull << (42 - apart));
+    for (u64 step = 0; step < most; ++step) {
+      u64 index = ShadowTable::index(step << apart);
+      if (taken[index]) FAIL("step " << step);
+      taken[index] = true;
+    }
+  }
+}
+
+TEST_CASE("An access into a page that is confusable with the one below it is answered truly") {
+  World world;
+  for (u64 boundary : {3ull << 41, 0ull}) {
+    Tables tables(world, kFirst + (boundary ? 0 : 0x40000));
+    tables.map(boundary, 0x7000 | kAll);
+    tables.map(boundary - 4096, 0x9000 | kAll);
+    world.use(long_mode(tables.root));
+    world.store<u64>(boundary, 0x1111111122222222);
+    world.store<u64>(boundary - 8, 0x3333333344444444);
+    CHECK(world.mmu.table()->for_read(boundary - 4, 8) == nullptr);
+    CHECK(world.load<u64>(boundary - 4) == 0x2222222233333333);
+    CHECK(world.load<u64>(boundary) == 0x1111111122222222);
+    CHECK(world.mmu.table()->for_read(boundary - 8, 8) != nullptr);
   }
 }
 
