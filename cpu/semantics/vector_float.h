@@ -9,54 +9,95 @@
 #include "cpu/semantics/vector_types.h"
 
 namespace penumbra::cpu {
+inline namespace PENUMBRA_TARGET {
 
-#define PENUMBRA_FLOAT_BINARY(name, instruction)              \
+#ifdef __AVX2__
+#define PENUMBRA_VEX "v"
+#define PENUMBRA_BINARY_ASM(instruction, d, a, b, b_constraint) \
+  asm volatile("v" instruction " %2, %1, %0" : "=x"(d) : "x"(a), b_constraint(b))
+#else
+#define PENUMBRA_VEX ""
+#define PENUMBRA_BINARY_ASM(instruction, d, a, b, b_constraint) \
+  asm volatile(instruction " %2, %0" : "=x"(d) : "0"(a), b_constraint(b))
+#endif
+
+#define PENUMBRA_FLOAT_BINARY(name, instruction)            \
+  struct name {                                             \
+    template <class V>                                      \
+    [[gnu::always_inline]] static V eval(V a, V b) {        \
+      return by_parts(                                      \
+          [](auto x, auto y) {                              \
+            decltype(x) d;                                  \
+            PENUMBRA_BINARY_ASM(instruction, d, x, y, "x"); \
+            return d;                                       \
+          },                                                \
+          a, b);                                            \
+    }                                                       \
+  };
+#define PENUMBRA_FLOAT_SCALAR(name, instruction)              \
   struct name {                                               \
     [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { \
-      asm volatile(instruction " %1, %0" : "+x"(a) : "x"(b)); \
-      return a;                                               \
-    }                                                         \
-  };
-#define PENUMBRA_FLOAT_UNARY(name, instruction)               \
-  struct name {                                               \
-    [[gnu::always_inline]] static V128 eval(V128 a) {         \
       V128 d;                                                 \
-      asm volatile(instruction " %1, %0" : "=x"(d) : "x"(a)); \
+      PENUMBRA_BINARY_ASM(instruction, d, a, b, "x");         \
       return d;                                               \
     }                                                         \
   };
-#define PENUMBRA_FLOAT_TO_INTEGER(name, instruction)          \
-  struct name {                                               \
-    template <Width W>                                        \
-    [[gnu::always_inline]] static u64 eval(V128 a, u8) {      \
-      std::conditional_t<W == Width::W64, u64, u32> d;        \
-      asm volatile(instruction " %1, %0" : "=r"(d) : "x"(a)); \
-      return d;                                               \
-    }                                                         \
+#define PENUMBRA_FLOAT_UNARY(name, instruction)                                  \
+  struct name {                                                                  \
+    template <class V>                                                           \
+    [[gnu::always_inline]] static V eval(V a) {                                  \
+      return by_parts(                                                           \
+          [](auto x) {                                                           \
+            decltype(x) d;                                                       \
+            asm volatile(PENUMBRA_VEX instruction " %1, %0" : "=x"(d) : "x"(x)); \
+            return d;                                                            \
+          },                                                                     \
+          a);                                                                    \
+    }                                                                            \
   };
-#define PENUMBRA_FLOAT_FROM_INTEGER(name, instruction)            \
-  struct name {                                                   \
-    template <Width W>                                            \
-    [[gnu::always_inline]] static V128 eval(V128 a, u64 b, u8) {  \
-      if constexpr (W == Width::W64) {                            \
-        asm volatile(instruction "q %1, %0" : "+x"(a) : "r"(b));  \
-      } else {                                                    \
-        asm volatile(instruction "l %k1, %0" : "+x"(a) : "r"(b)); \
-      }                                                           \
-      return a;                                                   \
-    }                                                             \
+#define PENUMBRA_FLOAT_CONVERT(name, instruction)                          \
+  struct name {                                                            \
+    [[gnu::always_inline]] static V128 eval(V128 a) {                      \
+      V128 d;                                                              \
+      asm volatile(PENUMBRA_VEX instruction " %1, %0" : "=x"(d) : "x"(a)); \
+      return d;                                                            \
+    }                                                                      \
+  };
+#define PENUMBRA_FLOAT_TO_INTEGER(name, instruction)                       \
+  struct name {                                                            \
+    template <Width W>                                                     \
+    [[gnu::always_inline]] static u64 eval(V128 a, u8) {                   \
+      std::conditional_t<W == Width::W64, u64, u32> d;                     \
+      asm volatile(PENUMBRA_VEX instruction " %1, %0" : "=r"(d) : "x"(a)); \
+      return d;                                                            \
+    }                                                                      \
+  };
+#define PENUMBRA_FLOAT_FROM_INTEGER(name, instruction)                        \
+  struct name {                                                               \
+    template <Width W>                                                        \
+    [[gnu::always_inline]] static V128 eval(V128 a, u64 b, u8) {              \
+      V128 d;                                                                 \
+      if constexpr (W == Width::W64) {                                        \
+        PENUMBRA_BINARY_ASM(instruction "q", d, a, b, "r");                   \
+      } else {                                                                \
+        PENUMBRA_BINARY_ASM(instruction "l", d, a, static_cast<u32>(b), "r"); \
+      }                                                                       \
+      return d;                                                               \
+    }                                                                         \
   };
 #define PENUMBRA_FLOAT_FLAGS(name, instruction)                         \
   struct name {                                                         \
     [[gnu::always_inline]] static u32 eval(V128 a, V128 b) {            \
       u32 zero, parity, carry;                                          \
-      asm volatile(instruction " %4, %3"                                \
+      asm volatile(PENUMBRA_VEX instruction " %4, %3"                   \
                    : "=@ccz"(zero), "=@ccp"(parity), "=@ccc"(carry)     \
                    : "x"(a), "x"(b));                                   \
       return zero * Flag::kZf | parity * Flag::kPf | carry * Flag::kCf; \
     }                                                                   \
   };
 #include "cpu/semantics/vector_float_ops.def"
+#undef PENUMBRA_BINARY_ASM
+#undef PENUMBRA_VEX
 
 // -- conversions between MMX and XMM registers: two lanes, the others raise nothing --------------
 
@@ -88,4 +129,5 @@ using Cvttps2pi = ToMmx<LowHalf<Cvttps2dq>>;
 using Cvtpd2pi = ToMmx<Cvtpd2dq>;
 using Cvttpd2pi = ToMmx<Cvttpd2dq>;
 
+}  // namespace PENUMBRA_TARGET
 }  // namespace penumbra::cpu

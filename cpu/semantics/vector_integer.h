@@ -8,11 +8,14 @@
 #include "cpu/semantics/vector_types.h"
 
 namespace penumbra::cpu {
+inline namespace PENUMBRA_TARGET {
 
 template <class Lane>
 struct PackedAdd {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
-    return vector_of(lanes<Lane>(a) + lanes<Lane>(b));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts([](auto x, auto y) { return vector_of(lanes<Lane>(x) + lanes<Lane>(y)); }, a,
+                    b);
   }
 };
 using Paddb = PackedAdd<u8>;
@@ -22,8 +25,10 @@ using Paddq = PackedAdd<u64>;
 
 template <class Lane>
 struct PackedSub {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
-    return vector_of(lanes<Lane>(a) - lanes<Lane>(b));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts([](auto x, auto y) { return vector_of(lanes<Lane>(x) - lanes<Lane>(y)); }, a,
+                    b);
   }
 };
 using Psubb = PackedSub<u8>;
@@ -34,8 +39,13 @@ using Psubq = PackedSub<u64>;
 /// Saturation is that of the lane type, signed or unsigned.
 template <class Lane>
 struct PackedAddSaturating {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
-    return vector_of(__builtin_elementwise_add_sat(lanes<Lane>(a), lanes<Lane>(b)));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts(
+        [](auto x, auto y) {
+          return vector_of(__builtin_elementwise_add_sat(lanes<Lane>(x), lanes<Lane>(y)));
+        },
+        a, b);
   }
 };
 using Paddsb = PackedAddSaturating<i8>;
@@ -45,8 +55,13 @@ using Paddusw = PackedAddSaturating<u16>;
 
 template <class Lane>
 struct PackedSubSaturating {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
-    return vector_of(__builtin_elementwise_sub_sat(lanes<Lane>(a), lanes<Lane>(b)));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts(
+        [](auto x, auto y) {
+          return vector_of(__builtin_elementwise_sub_sat(lanes<Lane>(x), lanes<Lane>(y)));
+        },
+        a, b);
   }
 };
 using Psubsb = PackedSubSaturating<i8>;
@@ -56,8 +71,13 @@ using Psubusw = PackedSubSaturating<u16>;
 
 template <class Lane>
 struct PackedMin {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
-    return vector_of(__builtin_elementwise_min(lanes<Lane>(a), lanes<Lane>(b)));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts(
+        [](auto x, auto y) {
+          return vector_of(__builtin_elementwise_min(lanes<Lane>(x), lanes<Lane>(y)));
+        },
+        a, b);
   }
 };
 using Pminub = PackedMin<u8>;
@@ -65,8 +85,13 @@ using Pminsw = PackedMin<i16>;
 
 template <class Lane>
 struct PackedMax {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
-    return vector_of(__builtin_elementwise_max(lanes<Lane>(a), lanes<Lane>(b)));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts(
+        [](auto x, auto y) {
+          return vector_of(__builtin_elementwise_max(lanes<Lane>(x), lanes<Lane>(y)));
+        },
+        a, b);
   }
 };
 using Pmaxub = PackedMax<u8>;
@@ -75,11 +100,14 @@ using Pmaxsw = PackedMax<i16>;
 /// Rounded up: (a + b + 1) >> 1 without overflow.
 template <class Lane>
 struct PackedAverage {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
     if constexpr (sizeof(Lane) == 1) {
-      return _mm_avg_epu8(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_avg_epu8(x, y); },
+                      [](auto x, auto y) { return _mm256_avg_epu8(x, y); }, a, b);
     } else {
-      return _mm_avg_epu16(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_avg_epu16(x, y); },
+                      [](auto x, auto y) { return _mm256_avg_epu16(x, y); }, a, b);
     }
   }
 };
@@ -89,43 +117,81 @@ using Pavgw = PackedAverage<u16>;
 // -- multiplication ------------------------------------------------------------------------------
 
 struct Pmullw {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_mullo_epi16(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_mullo_epi16(x, y); },
+                    [](auto x, auto y) { return _mm256_mullo_epi16(x, y); }, a, b);
+  }
 };
 struct Pmulhw {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_mulhi_epi16(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_mulhi_epi16(x, y); },
+                    [](auto x, auto y) { return _mm256_mulhi_epi16(x, y); }, a, b);
+  }
 };
 struct Pmulhuw {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_mulhi_epu16(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_mulhi_epu16(x, y); },
+                    [](auto x, auto y) { return _mm256_mulhi_epu16(x, y); }, a, b);
+  }
 };
 struct Pmaddwd {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_madd_epi16(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_madd_epi16(x, y); },
+                    [](auto x, auto y) { return _mm256_madd_epi16(x, y); }, a, b);
+  }
 };
 struct Pmuludq {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_mul_epu32(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_mul_epu32(x, y); },
+                    [](auto x, auto y) { return _mm256_mul_epu32(x, y); }, a, b);
+  }
 };
 struct Psadbw {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_sad_epu8(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_sad_epu8(x, y); },
+                    [](auto x, auto y) { return _mm256_sad_epu8(x, y); }, a, b);
+  }
 };
 
 // -- logic and comparison ------------------------------------------------------------------------
 
 struct Pand {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return a & b; }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts([](auto x, auto y) { return x & y; }, a, b);
+  }
 };
 struct Pandn {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return ~a & b; }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts([](auto x, auto y) { return ~x & y; }, a, b);
+  }
 };
 struct Por {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return a | b; }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts([](auto x, auto y) { return x | y; }, a, b);
+  }
 };
 struct Pxor {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return a ^ b; }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts([](auto x, auto y) { return x ^ y; }, a, b);
+  }
 };
 
 template <class Lane>
 struct PackedEqual {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
-    return vector_of(lanes<Lane>(a) == lanes<Lane>(b));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts([](auto x, auto y) { return vector_of(lanes<Lane>(x) == lanes<Lane>(y)); }, a,
+                    b);
   }
 };
 using Pcmpeqb = PackedEqual<u8>;
@@ -134,8 +200,10 @@ using Pcmpeqd = PackedEqual<u32>;
 
 template <class Lane>
 struct PackedGreater {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
-    return vector_of(lanes<Lane>(a) > lanes<Lane>(b));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_parts([](auto x, auto y) { return vector_of(lanes<Lane>(x) > lanes<Lane>(y)); }, a,
+                    b);
   }
 };
 using Pcmpgtb = PackedGreater<i8>;
@@ -146,13 +214,18 @@ using Pcmpgtd = PackedGreater<i32>;
 
 template <class Lane>
 struct PackedShiftLeft {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 count) {
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    V128 count = low_part(b);
     if constexpr (sizeof(Lane) == 2) {
-      return _mm_sll_epi16(a, count);
+      return by_width([=](V128 x) { return _mm_sll_epi16(x, count); },
+                      [=](auto x) { return _mm256_sll_epi16(x, count); }, a);
     } else if constexpr (sizeof(Lane) == 4) {
-      return _mm_sll_epi32(a, count);
+      return by_width([=](V128 x) { return _mm_sll_epi32(x, count); },
+                      [=](auto x) { return _mm256_sll_epi32(x, count); }, a);
     } else {
-      return _mm_sll_epi64(a, count);
+      return by_width([=](V128 x) { return _mm_sll_epi64(x, count); },
+                      [=](auto x) { return _mm256_sll_epi64(x, count); }, a);
     }
   }
 };
@@ -163,18 +236,25 @@ using Psllq = PackedShiftLeft<u64>;
 /// Logical for unsigned lanes, arithmetic for signed ones.
 template <class Lane>
 struct PackedShiftRight {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 count) {
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    V128 count = low_part(b);
     if constexpr (std::is_same_v<Lane, u16>) {
-      return _mm_srl_epi16(a, count);
+      return by_width([=](V128 x) { return _mm_srl_epi16(x, count); },
+                      [=](auto x) { return _mm256_srl_epi16(x, count); }, a);
     } else if constexpr (std::is_same_v<Lane, u32>) {
-      return _mm_srl_epi32(a, count);
+      return by_width([=](V128 x) { return _mm_srl_epi32(x, count); },
+                      [=](auto x) { return _mm256_srl_epi32(x, count); }, a);
     } else if constexpr (std::is_same_v<Lane, u64>) {
-      return _mm_srl_epi64(a, count);
+      return by_width([=](V128 x) { return _mm_srl_epi64(x, count); },
+                      [=](auto x) { return _mm256_srl_epi64(x, count); }, a);
     } else if constexpr (std::is_same_v<Lane, i16>) {
-      return _mm_sra_epi16(a, count);
+      return by_width([=](V128 x) { return _mm_sra_epi16(x, count); },
+                      [=](auto x) { return _mm256_sra_epi16(x, count); }, a);
     } else {
       static_assert(std::is_same_v<Lane, i32>);
-      return _mm_sra_epi32(a, count);
+      return by_width([=](V128 x) { return _mm_sra_epi32(x, count); },
+                      [=](auto x) { return _mm256_sra_epi32(x, count); }, a);
     }
   }
 };
@@ -186,8 +266,14 @@ using Psrad = PackedShiftRight<i32>;
 
 template <class Shift>
 struct ByImmediate {
-  [[gnu::always_inline]] static V128 eval(V128 a, u8 immediate) {
-    return Shift::eval(a, _mm_cvtsi32_si128(immediate));
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, u8 immediate) {
+    V128 count = _mm_cvtsi32_si128(immediate);
+    if constexpr (sizeof(V) == sizeof(V128)) {
+      return Shift::eval(a, count);
+    } else {
+      return Shift::eval(a, join(count, count));
+    }
   }
 };
 using PsllwImmediate = ByImmediate<Psllw>;
@@ -213,4 +299,5 @@ struct Psrldq {
   }
 };
 
+}  // namespace PENUMBRA_TARGET
 }  // namespace penumbra::cpu

@@ -7,11 +7,15 @@
 #include "cpu/semantics/vector_types.h"
 
 namespace penumbra::cpu {
+inline namespace PENUMBRA_TARGET {
 
 // -- moves ---------------------------------------------------------------------------------------
 
 struct VectorMove {
-  [[gnu::always_inline]] static V128 eval(V128 a) { return a; }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a) {
+    return a;
+  }
 };
 /// MOVQ xmm, xmm: the low quadword, zero-extended.
 struct Movq {
@@ -74,6 +78,11 @@ struct MoveMask {
       return static_cast<u32>(_mm_movemask_pd(_mm_castsi128_pd(a)));
     }
   }
+  template <Width W>
+  [[gnu::always_inline]] static u64 eval(V256 a, u8 immediate) {
+    u64 high = eval<W>(halves(a).high, immediate);
+    return eval<W>(halves(a).low, immediate) | high << (sizeof(V128) / sizeof(Lane));
+  }
 };
 using Pmovmskb = MoveMask<u8>;
 using Movmskps = MoveMask<u32>;
@@ -82,26 +91,43 @@ using Movmskpd = MoveMask<u64>;
 // -- pack and unpack -----------------------------------------------------------------------------
 
 struct Packsswb {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_packs_epi16(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_packs_epi16(x, y); },
+                    [](auto x, auto y) { return _mm256_packs_epi16(x, y); }, a, b);
+  }
 };
 struct Packssdw {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_packs_epi32(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_packs_epi32(x, y); },
+                    [](auto x, auto y) { return _mm256_packs_epi32(x, y); }, a, b);
+  }
 };
 struct Packuswb {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) { return _mm_packus_epi16(a, b); }
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
+    return by_width([](V128 x, V128 y) { return _mm_packus_epi16(x, y); },
+                    [](auto x, auto y) { return _mm256_packus_epi16(x, y); }, a, b);
+  }
 };
 
 template <class Lane>
 struct UnpackLow {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
     if constexpr (sizeof(Lane) == 1) {
-      return _mm_unpacklo_epi8(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_unpacklo_epi8(x, y); },
+                      [](auto x, auto y) { return _mm256_unpacklo_epi8(x, y); }, a, b);
     } else if constexpr (sizeof(Lane) == 2) {
-      return _mm_unpacklo_epi16(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_unpacklo_epi16(x, y); },
+                      [](auto x, auto y) { return _mm256_unpacklo_epi16(x, y); }, a, b);
     } else if constexpr (sizeof(Lane) == 4) {
-      return _mm_unpacklo_epi32(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_unpacklo_epi32(x, y); },
+                      [](auto x, auto y) { return _mm256_unpacklo_epi32(x, y); }, a, b);
     } else {
-      return _mm_unpacklo_epi64(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_unpacklo_epi64(x, y); },
+                      [](auto x, auto y) { return _mm256_unpacklo_epi64(x, y); }, a, b);
     }
   }
 };
@@ -112,15 +138,20 @@ using Punpcklqdq = UnpackLow<u64>;
 
 template <class Lane>
 struct UnpackHigh {
-  [[gnu::always_inline]] static V128 eval(V128 a, V128 b) {
+  template <class V>
+  [[gnu::always_inline]] static V eval(V a, V b) {
     if constexpr (sizeof(Lane) == 1) {
-      return _mm_unpackhi_epi8(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_unpackhi_epi8(x, y); },
+                      [](auto x, auto y) { return _mm256_unpackhi_epi8(x, y); }, a, b);
     } else if constexpr (sizeof(Lane) == 2) {
-      return _mm_unpackhi_epi16(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_unpackhi_epi16(x, y); },
+                      [](auto x, auto y) { return _mm256_unpackhi_epi16(x, y); }, a, b);
     } else if constexpr (sizeof(Lane) == 4) {
-      return _mm_unpackhi_epi32(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_unpackhi_epi32(x, y); },
+                      [](auto x, auto y) { return _mm256_unpackhi_epi32(x, y); }, a, b);
     } else {
-      return _mm_unpackhi_epi64(a, b);
+      return by_width([](V128 x, V128 y) { return _mm_unpackhi_epi64(x, y); },
+                      [](auto x, auto y) { return _mm256_unpackhi_epi64(x, y); }, a, b);
     }
   }
 };
@@ -167,4 +198,5 @@ struct Shufpd {
   }
 };
 
+}  // namespace PENUMBRA_TARGET
 }  // namespace penumbra::cpu

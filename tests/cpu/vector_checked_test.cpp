@@ -82,8 +82,8 @@ void check(Binary compute, CheckedForm form) {
 
 template <class Single, class Double>
 void check_types(CheckedForm::Kind kind, u8 singles, u8 doubles) {
-  check<u32>(Single::eval, {kind, false, singles});
-  check<u64>(Double::eval, {kind, true, doubles});
+  check<u32>(eval<Single>, {kind, false, singles});
+  check<u64>(eval<Double>, {kind, true, doubles});
 }
 
 /// CVTPD2PS, whose lift names its only operand twice.
@@ -111,15 +111,15 @@ TEST_CASE("products and quotients raise what the host raises") {
 }
 
 TEST_CASE("narrowing conversions raise what the host raises") {
-  check<u64>(Cvtsd2ss::eval, {CheckedForm::Kind::Narrow, true, 1});
+  check<u64>(eval<Cvtsd2ss>, {CheckedForm::Kind::Narrow, true, 1});
   check<u64>(narrow_packed, {CheckedForm::Kind::Narrow, true, 2});
 }
 
 TEST_CASE("the other instructions need no second look") {
-  check<u32>(Minps::eval, {});
-  check<u64>(Maxsd::eval, {});
-  check<u64>(Cmpltpd::eval, {});
-  check<u32>(Cmpeqss::eval, {});
+  check<u32>(eval<Minps>, {});
+  check<u64>(eval<Maxsd>, {});
+  check<u64>(eval<Cmpltpd>, {});
+  check<u32>(eval<Cmpeqss>, {});
   check<u32>(unary<Sqrtps>, {});
   check<u64>(unary<Sqrtpd>, {});
   check<u32>(unary<Cvtps2dq>, {});

@@ -61,7 +61,7 @@ void check(Actual actual, Expected expected) {
 /// One instruction: its micro-op, the type of its lanes, its intrinsic.
 template <class Op, class Lane, class Result, class Operand>
 void binary(Result (*intrinsic)(Operand, Operand)) {
-  check<Lane>(Op::eval, [=](V128 a, V128 b) {
+  check<Lane>(eval<Op>, [=](V128 a, V128 b) {
     return intrinsic(__builtin_bit_cast(Operand, a), __builtin_bit_cast(Operand, b));
   });
 }
@@ -114,10 +114,10 @@ TEST_CASE("roots and estimates") {
   unary<Sqrtpd, u64>(_mm_sqrt_pd);
   unary<Rcpps, u32>(_mm_rcp_ps);
   unary<Rsqrtps, u32>(_mm_rsqrt_ps);
-  check<u32>(Sqrtss::eval, [](V128 a, V128 b) { return _mm_move_ss(ps(a), _mm_sqrt_ss(ps(b))); });
-  check<u64>(Sqrtsd::eval, [](V128 a, V128 b) { return _mm_sqrt_sd(pd(a), pd(b)); });
-  check<u32>(Rcpss::eval, [](V128 a, V128 b) { return _mm_move_ss(ps(a), _mm_rcp_ss(ps(b))); });
-  check<u32>(Rsqrtss::eval, [](V128 a, V128 b) { return _mm_move_ss(ps(a), _mm_rsqrt_ss(ps(b))); });
+  check<u32>(eval<Sqrtss>, [](V128 a, V128 b) { return _mm_move_ss(ps(a), _mm_sqrt_ss(ps(b))); });
+  check<u64>(eval<Sqrtsd>, [](V128 a, V128 b) { return _mm_sqrt_sd(pd(a), pd(b)); });
+  check<u32>(eval<Rcpss>, [](V128 a, V128 b) { return _mm_move_ss(ps(a), _mm_rcp_ss(ps(b))); });
+  check<u32>(eval<Rsqrtss>, [](V128 a, V128 b) { return _mm_move_ss(ps(a), _mm_rsqrt_ss(ps(b))); });
 }
 
 TEST_CASE("comparisons by predicate") {
@@ -167,8 +167,8 @@ TEST_CASE("packed conversions") {
 }
 
 TEST_CASE("scalar conversions merge or write an integer") {
-  check<u32>(Cvtss2sd::eval, [](V128 a, V128 b) { return _mm_cvtss_sd(pd(a), ps(b)); });
-  check<u64>(Cvtsd2ss::eval, [](V128 a, V128 b) { return _mm_cvtsd_ss(ps(a), pd(b)); });
+  check<u32>(eval<Cvtss2sd>, [](V128 a, V128 b) { return _mm_cvtss_sd(pd(a), ps(b)); });
+  check<u64>(eval<Cvtsd2ss>, [](V128 a, V128 b) { return _mm_cvtsd_ss(ps(a), pd(b)); });
   check<u32>([](V128 a, V128) { return static_cast<u32>(Cvtss2si::eval<Width::W32>(a, 0)); },
              [](V128 a, V128) { return static_cast<u32>(_mm_cvtss_si32(ps(a))); });
   check<u32>([](V128 a, V128) { return Cvtss2si::eval<Width::W64>(a, 0); },
@@ -206,10 +206,10 @@ TEST_CASE("integers convert to the low lane") {
 }
 
 TEST_CASE("conversions with MMX registers look at two lanes only") {
-  check<u32>(Cvtpi2ps::eval, [](V128 a, V128 b) {
+  check<u32>(eval<Cvtpi2ps>, [](V128 a, V128 b) {
     return _mm_movelh_ps(_mm_cvtepi32_ps(_mm_move_epi64(b)), _mm_movehl_ps(ps(a), ps(a)));
   });
-  check<u32>(Cvtpi2pd::eval, [](V128, V128 b) { return _mm_cvtepi32_pd(b); });
+  check<u32>(eval<Cvtpi2pd>, [](V128, V128 b) { return _mm_cvtepi32_pd(b); });
   check<u32>([](V128 a, V128) { return Cvtps2pi::eval<Width::W64>(a, 0); },
              [](V128 a, V128) {
                return static_cast<u64>(_mm_cvtsi128_si64(_mm_cvtps_epi32(ps(_mm_move_epi64(a)))));

@@ -54,14 +54,14 @@ V128 pack(V128 a, V128 b) {
 }  // namespace
 
 TEST_CASE("unpacks interleave lanes of the low or the high half") {
-  check(Punpcklbw::eval, interleave(1, 0));
-  check(Punpcklwd::eval, interleave(2, 0));
-  check(Punpckldq::eval, interleave(4, 0));
-  check(Punpcklqdq::eval, interleave(8, 0));
-  check(Punpckhbw::eval, interleave(1, 8));
-  check(Punpckhwd::eval, interleave(2, 8));
-  check(Punpckhdq::eval, interleave(4, 8));
-  check(Punpckhqdq::eval, interleave(8, 8));
+  check(eval<Punpcklbw>, interleave(1, 0));
+  check(eval<Punpcklwd>, interleave(2, 0));
+  check(eval<Punpckldq>, interleave(4, 0));
+  check(eval<Punpcklqdq>, interleave(8, 0));
+  check(eval<Punpckhbw>, interleave(1, 8));
+  check(eval<Punpckhwd>, interleave(2, 8));
+  check(eval<Punpckhdq>, interleave(4, 8));
+  check(eval<Punpckhqdq>, interleave(8, 8));
 }
 
 TEST_CASE("packs saturate signed lanes into the narrower type") {
@@ -98,8 +98,8 @@ TEST_CASE("shuffles choose lanes by two bits of the immediate") {
 
 TEST_CASE("moves merge the low lane or clear what is above it") {
   check([](V128 a, V128) { return VectorMove::eval(a); }, [](unsigned i) { return i; });
-  check(Movss::eval, [](unsigned i) { return i < 4 ? i + 16 : i; });
-  check(Movsd::eval, [](unsigned i) { return i < 8 ? i + 16 : i; });
+  check(eval<Movss>, [](unsigned i) { return i < 4 ? i + 16 : i; });
+  check(eval<Movsd>, [](unsigned i) { return i < 8 ? i + 16 : i; });
   V128 all_ones = vector_of(Lanes<u64>{~u64{0}, ~u64{0}});
   CHECK(hex(Movq::eval(all_ones)) == "0000000000000000ffffffffffffffff");
 }

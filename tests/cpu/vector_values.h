@@ -100,4 +100,10 @@ class VectorValues {
   std::mt19937_64 random_;
 };
 
+/// A micro-op of two vectors as a function.
+template <class Op>
+V128 eval(V128 a, V128 b) {
+  return Op::eval(a, b);
+}
+
 }  // namespace penumbra::cpu

@@ -43,20 +43,21 @@ enum class Shape : u8 {
   Segmented,
   Check,
   Control,
-  // of vector_ops.def
-  VectorUnary,            ///< V128 d = f(V128 a)
-  VectorBinary,           ///< V128 d = f(V128 a, V128 b)
-  VectorUnaryImmediate,   ///< V128 d = f(V128 a, u8 immediate)
-  VectorBinaryImmediate,  ///< V128 d = f(V128 a, V128 b, u8 immediate)
+  // of vector_ops.def. V is V128 or V256 by the micro-op's width.
+  VectorUnary,            ///< V d = f(V a)
+  VectorBinary,           ///< V d = f(V a, V b)
+  VectorTernary,          ///< V d = f(V a, V b, V c)
+  VectorUnaryImmediate,   ///< V d = f(V a, u8 immediate)
+  VectorBinaryImmediate,  ///< V d = f(V a, V b, u8 immediate)
   VectorFromInteger,      ///< V128 d = f(V128 a, u64 b at width, u8 immediate)
-  IntegerFromVector,      ///< u64 d = f(V128 a, u8 immediate), written at width
-  VectorFlags,            ///< flags (Explicit, u32) = f(V128 a, V128 b)
+  IntegerFromVector,      ///< u64 d = f(V a, u8 immediate), written at width; V by `from`
+  VectorFlags,            ///< flags (Explicit, u32) = f(V a, V b)
 };
 
 struct MicroOp {
   Op op = Op::Move;
   Width width = Width::W64;
-  Width from = Width::W64;  ///< source width of ZeroExtend and SignExtend
+  Width from = Width::W64;  ///< source width: ZeroExtend, SignExtend, IntegerFromVector
   bool sets_flags = false;
   Condition condition = Condition::O;
   FlagKind flags_before = FlagKind::Dynamic;  ///< of readers; filled in by the flag pass
