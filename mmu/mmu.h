@@ -41,6 +41,8 @@ class Mmu final : public GuestMemory {
 
   /// The view in force, for inline probes. Changes only inside set_context and the calls above.
   ShadowTable* table() const;
+  /// Of the view in force; returns with the view (ShadowTable::execute_epoch).
+  u64 execute_epoch() const { return table()->execute_epoch; }
 
   Expected<> read(u64 linear, void* out, u32 size, Privilege privilege) override;
   Expected<> write(u64 linear, const void* in, u32 size, Privilege privilege) override;

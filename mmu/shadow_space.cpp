@@ -65,7 +65,7 @@ ShadowSpace::Region& ShadowSpace::find_or_add(u64 linear) {
 
 bool ShadowSpace::known_leaf(u64 linear, TableEntry& leaf, Rights& upper) {
   Region* region = find(linear);
-  if (!region || !region->levels) return false;
+  if (!region || !region->levels || region->leaf.page == kNoPage) return false;
   leaf = region->leaf;
   upper = region->upper;
   if (leaf.level == 1) {
@@ -89,7 +89,7 @@ void ShadowSpace::learn(u64 linear, const Walk& walk) {
   region.upper = {};
   for (u8 step = 0; step < walk.count; ++step) {
     region.tables[step] = walk.entries[step].page;
-    uses_.add(region.tables[step], use_of(region, step));
+    if (region.tables[step] != kNoPage) uses_.add(region.tables[step], use_of(region, step));
     if (step + 1 < walk.count) region.upper = region.upper.with(walk.entries[step].value);
   }
   if (walk.count) region.leaf = walk.leaf();
@@ -99,7 +99,7 @@ void ShadowSpace::forget_path(Region& region) {
   if (!region.has_path) return;
   region.has_path = false;
   for (u8 step = 0; step < region.levels; ++step)
-    uses_.remove(region.tables[step], use_of(region, step));
+    if (region.tables[step] != kNoPage) uses_.remove(region.tables[step], use_of(region, step));
   region.levels = 0;
 }
 
@@ -107,11 +107,23 @@ void ShadowSpace::forget_path(Region& region) {
 
 void ShadowSpace::fill(ViewKind kind, u64 linear, const Grant& grant) {
   Region* region = find(linear);
-  if (!region || !region->has_path) return;
-  if (mode_.kind == PagingKind::Long && ShadowTable::confusable(linear)) return;
+  PENUMBRA_ASSERT(region && region->has_path);
   unsigned page = page_in_region(linear);
   region->filled[page / 64] |= bit(page % 64);
+  if (grant.execute) region->executed[page / 64] |= bit(page % 64);
+  if (mode_.kind == PagingKind::Long && ShadowTable::confusable(linear)) return;
   views_.fill(view(kind), linear, grant);
+}
+
+bool ShadowSpace::executed(u64 linear) {
+  Region* region = find(linear);
+  unsigned page = page_in_region(linear);
+  return region && (region->executed[page / 64] & bit(page % 64));
+}
+
+void ShadowSpace::renew_epochs() {
+  for (ViewPool::ViewId view : view_)
+    if (view != ViewPool::kNone) views_.renew_epoch(view);
 }
 
 void ShadowSpace::drop_in_views(u64 linear) {
@@ -124,6 +136,8 @@ void ShadowSpace::drop_page(u64 linear) {
   unsigned page = page_in_region(linear);
   if (!region || !(region->filled[page / 64] & bit(page % 64))) return;
   region->filled[page / 64] &= ~bit(page % 64);
+  if (region->executed[page / 64] & bit(page % 64)) renew_epochs();
+  region->executed[page / 64] &= ~bit(page % 64);
   drop_in_views(linear);
 }
 
@@ -131,7 +145,8 @@ void ShadowSpace::drop_pages(Region& region) {
   for (unsigned word = 0; word < 8; ++word) {
     for (u64 left = region.filled[word]; left; left &= left - 1)
       drop_in_views(region.base + (word * 64 + std::countr_zero(left)) * kPageSize);
-    region.filled[word] = 0;
+    if (region.executed[word]) renew_epochs();
+    region.filled[word] = region.executed[word] = 0;
   }
 }
 

@@ -1,10 +1,12 @@
 // The shadow page table of one guest address space: its views and what they depend on.
 //
 // Linear memory is kept by regions of 2 MiB. A region remembers which of its pages may be in a view
-// (`filled`) and, once a walk succeeded, the path of page-table pages that leads to it: the rights
-// of the upper levels and where its leaf entries are. The path is a paging-structure cache, valid
+// (`filled`) and which of those were executed, so that a change of one renews the views' epochs.
+// Once a walk succeeded it also has the path of page-table pages that leads to it: the rights of
+// the upper levels and where its leaf entries are. The path is a paging-structure cache, valid
 // because every page on it is write-tracked (TableUses) and all its accessed bits are set; a change
-// of an upper entry forgets the regions below it.
+// of an upper entry forgets the regions below it. Tables outside RAM and ROM read as all ones and
+// never change.
 #pragma once
 
 #include <vector>
@@ -24,6 +26,7 @@ class ShadowSpace {
   struct Region {
     u64 base = 0;
     u64 filled[8] = {};
+    u64 executed[8] = {};   ///< of the filled pages, those that were translated for execution
     bool has_path = false;  ///< without it nothing is filled
     u8 levels = 0;          ///< table pages on the path, root first; 0 with paging off
     std::array<RamPage, kMostLevels> tables{};
@@ -52,8 +55,10 @@ class ShadowSpace {
   bool known_leaf(u64 linear, TableEntry& leaf, Rights& upper);
   /// Keeps the path of a full walk whose accessed bits are set.
   void learn(u64 linear, const Walk& walk);
-  /// Puts a page into a view; nothing happens unless its region's path is known.
+  /// Puts a page into a view; its region's path is known.
   void fill(ViewKind kind, u64 linear, const Grant& grant);
+  /// Whether the page was translated for execution and has not changed since.
+  bool executed(u64 linear);
 
   /// Forgets the page of `linear`; its table entry changed.
   void drop_page(u64 linear);
@@ -73,6 +78,7 @@ class ShadowSpace {
   size_t bucket_of(u64 base) const;
   void drop_pages(Region& region);
   void drop_in_views(u64 linear);
+  void renew_epochs();
   void forget_path(Region& region);
   TableUses::Use use_of(const Region& region, u8 step) const;
 

@@ -5,7 +5,7 @@
 // its index with the page below it, from which an access could cross: confusable(). A zero-filled
 // table is empty: tag 0 is page 0, whose index is 0, and init() marks that entry as absent. The
 // page below page 0, from which a 64-bit access wraps, has that index, too. kAbsent never equals
-// a page.
+// a page. Only pages that were executed have an execute_tag.
 #pragma once
 
 #include <bit>
@@ -27,7 +27,12 @@ struct ShadowTable {
   static constexpr u32 kIndexBits = 15, kEntryShift = 5;
   static constexpr u64 kEntries = 1ull << kIndexBits;
 
-  ShadowEntry entries[kEntries];
+  /// Names this view together with its mapping of executed pages, for caches of code that reach
+  /// over pages. While the number is the same, every page that was translated for execution under
+  /// it still translates to the same host page. Data, new pages and evictions leave it alone; no
+  /// two views of an Mmu have the same one, none returns to an old one, and 0 is never used.
+  u64 execute_epoch;
+  alignas(64) ShadowEntry entries[kEntries];
 
   /// Makes a zero-filled table empty.
   void init() { entries[0] = {kAbsent, kAbsent, kAbsent, 0}; }

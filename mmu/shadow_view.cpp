@@ -12,13 +12,14 @@ bool writable(const ShadowEntry& entry, u64 index) {
 }  // namespace
 
 ViewPool::ViewId ViewPool::take() {
-  if (!free_.empty()) {
-    ViewId view = free_.back();
-    free_.pop_back();
-    return view;
+  if (free_.empty()) {
+    views_.emplace_back().table[0].init();
+    free_.push_back(static_cast<ViewId>(views_.size() - 1));
   }
-  views_.emplace_back().table[0].init();
-  return static_cast<ViewId>(views_.size() - 1);
+  ViewId view = free_.back();
+  free_.pop_back();
+  renew_epoch(view);
+  return view;
 }
 
 void ViewPool::insert(SlotId slot) {

@@ -53,6 +53,8 @@ class ViewPool {
     u64 tag = v.table[0].entries[index].write_tag & ~kTracked;
     return tag == page_of(linear + size - 1) ? v.links[index].page : kNoPage;
   }
+  /// Gives the view a new execute_epoch.
+  void renew_epoch(ViewId view) { table(view).execute_epoch = ++last_epoch_; }
   /// The page of a tracked entry has become plain: its stores may be fast again.
   void untrack(ViewId view, u64 linear);
   /// Takes the page out of every view for writing.
@@ -83,6 +85,7 @@ class ViewPool {
   std::vector<View> views_;
   std::vector<ViewId> free_;
   MappedArray<SlotId> writers_;  ///< head of each RAM page's list
+  u64 last_epoch_ = 0;
 };
 
 }  // namespace penumbra::mmu

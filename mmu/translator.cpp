@@ -107,7 +107,6 @@ Expected<> Translator::resolve(u64 linear, Access access, Requester requester, W
 /// Sets A and D and fills the view; false when the tables have changed since resolve().
 bool Translator::commit(Walk& walk, u64 linear, Access access, Requester requester) {
   if (!walker_.set_flags(mode_, walk, access == Access::Write)) return false;
-  if (!walk.in_ram) return true;
   if (!walk.from_leaf) space_->learn(linear, walk);
   fill(walk, linear, access, requester);
   return true;
@@ -126,7 +125,8 @@ void Translator::fill(const Walk& walk, u64 linear, Access access, Requester req
   grant.write =
       data && dirty && !location.rom && allows(mode_, walk.rights, Access::Write, requester);
   grant.plain = memory_.plain(location.page);
-  grant.execute = allows(mode_, walk.rights, Access::Execute, requester);
+  grant.execute = (access == Access::Execute || space_->executed(linear)) &&
+                  allows(mode_, walk.rights, Access::Execute, requester);
   shadows_.fill(*space_, kind, linear, grant);
   ++counters_.fills;
 }

@@ -21,7 +21,6 @@ bool exchange_entry(u8* host, u64 old_value, u64 new_value) {
 /// Takes one present entry into the walk; true when it was the last one.
 bool take(const PagingMode& mode, Walk& walk, const TableEntry& entry) {
   walk.entries[walk.count++] = entry;
-  if (entry.page == kNoPage) walk.in_ram = false;
   bool present = entry.value & Entry::kPresent;
   if (!present || (entry.value & mode.reserved(entry.level, entry.value))) {
     walk.end = present ? Walk::End::Reserved : Walk::End::NotPresent;

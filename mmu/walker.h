@@ -29,7 +29,6 @@ struct Walk {
   enum class End : u8 { Mapped, NotPresent, Reserved };
 
   End end = End::NotPresent;
-  bool in_ram = true;      ///< every table lies in RAM or ROM, so the result may be kept
   bool from_leaf = false;  ///< entries holds the leaf alone (walk_leaf)
   u8 count = 0;            ///< entries used, root first; the last one is the leaf
   u8 leaf_shift = 12;      ///< log2 of the page size

@@ -25,7 +25,10 @@ TEST_CASE("A repeated access is answered by the view in force") {
   CHECK(world.mmu.table()->for_read(0x3ff9, 8) == nullptr);
   world.store<u64>(0x3000, 1);
   CHECK(world.mmu.table()->for_write(0x3ff8, 8) == world.space->ram() + 0x3ff8);
+  CHECK(world.mmu.table()->for_execute(0x3000) == nullptr);
+  REQUIRE(world.mmu.fetch(0x3000));
   CHECK(world.mmu.table()->for_execute(0x3000) == world.space->ram() + 0x3000);
+  CHECK(world.mmu.table()->for_write(0x3ff8, 8) == world.space->ram() + 0x3ff8);
 }
 
 TEST_CASE("Four-level paging translates, sets A and D exactly, and faults with the manual's code") {

@@ -34,6 +34,8 @@ struct Cpu {
   Mmu mmu;
   PagingContext context;
   u64 pdpte[4] = {};
+  /// By execute epoch: the pages fetched from and where they were.
+  std::map<u64, std::map<u64, u64>> executed;
 
   explicit Cpu(AddressSpace& space) : mmu(space, external) {}
 };
@@ -70,6 +72,8 @@ class Soak {
 
   /// Accesses that completed, by paging_kind().
   const std::array<unsigned, 4>& completed() const { return completed_; }
+  /// Pages that an epoch vouched for, each time they were compared.
+  u64 vouched() const { return vouched_; }
   u64 table_writes() const {
     return cpus_[0]->mmu.counters().table_writes + cpus_[1]->mmu.counters().table_writes;
   }
@@ -191,6 +195,7 @@ class Soak {
 
   void one_step() {
     if (chance(10)) cpu_ = cpus_[pick(2)].get();
+    if (chance(10)) check_epoch();
     u64 kind = pick(100);
     if (kind < 8) return change_context();
     if (kind < 40) return read(false);
@@ -222,7 +227,9 @@ class Soak {
     return Fault::of(Vector::Ac);
   }
 
-  Prediction expect(u64 at, u32 size, Access access, bool implicit) {
+  enum class Effects { Complete, None };
+  Prediction expect(u64 at, u32 size, Access access, bool implicit,
+                    Effects effects = Effects::Complete) {
     NaiveWalker walker(model_, cpu_->context, cpu_->pdpte);
     bool wide = (cpu_->context.efer & kLma) && (cpu_->context.cr0 & kPg);
     u64 wrap = wide ? ~0ull : 0xffffffff;
@@ -232,7 +239,8 @@ class Soak {
       pages.push_back(walker.translate((at + in_first) & wrap, access, implicit));
     for (const NaiveResult& page : pages)
       if (page.fault) return {page.fault, {}};
-    for (const NaiveResult& page : pages) walker.complete(page, access);
+    if (effects == Effects::Complete)
+      for (const NaiveResult& page : pages) walker.complete(page, access);
     Prediction prediction;
     for (u32 i = 0; i < size; ++i) {
       u64 physical = i < in_first ? pages[0].physical + i : pages[1].physical + (i - in_first);
@@ -355,7 +363,24 @@ class Soak {
       expected.fault = Fault::gp();
     auto result = cpu_->mmu.fetch(at);
     compare(at, expected.fault, result);
-    if (result) REQUIRE(result->value == expected.physical[0]);
+    if (!result) return;
+    REQUIRE(result->value == expected.physical[0]);
+    u64 page = page_of(cpu_->mmu.context().efer & kLma ? at : at & 0xffffffff);
+    cpu_->executed[cpu_->mmu.execute_epoch()][page] = page_of(result->value);
+  }
+
+  /// While an epoch lasts, what was fetched under it is where it was.
+  void check_epoch() {
+    for (auto [page, physical] : cpu_->executed[cpu_->mmu.execute_epoch()]) {
+      Prediction now = expect(page, 1, Access::Execute, false, Effects::None);
+      REQUIRE(!now.fault);
+      REQUIRE(ram_offset(now.physical[0]) == ram_offset(physical));
+      ++vouched_;
+    }
+  }
+  ptrdiff_t ram_offset(u64 physical) {
+    bool writable;
+    return model_.byte(physical, writable) - model_.bytes.data();
   }
 
   void probe() {
@@ -490,21 +515,24 @@ class Soak {
   std::array<bool, kBytes / 64> code_{};
   std::array<u64, 4> roots_{};
   bool logging_ = false;
+  u64 vouched_ = 0;
 };
 
 TEST_CASE("Random stores to tables and accesses agree with the naive walker") {
   std::array<unsigned, 4> completed{};
-  u64 table_writes = 0;
+  u64 table_writes = 0, vouched = 0;
   for (u64 seed = 1; seed <= 80; ++seed) {
     INFO("seed " << seed);
     Soak soak(seed);
     soak.run(6000);
     for (unsigned kind = 0; kind < 4; ++kind) completed[kind] += soak.completed()[kind];
     table_writes += soak.table_writes();
+    vouched += soak.vouched();
   }
   // The worlds must not be so wild that everything faults.
   for (unsigned count : completed) CHECK(count > 8000);
   CHECK(table_writes > 20000);
+  CHECK(vouched > 20000);
 }
 
 }  // namespace
