@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the given sets that are missing; silent when none is.
-# Usage: scripts/install.sh SET...   (build, guest, bench, format, lint)
+# Usage: scripts/install.sh SET...   (build, guest, bench, micro, format, lint)
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -13,6 +13,7 @@ packages_of() {
       ;;
     guest) echo busybox-static python3 ;;
     bench) echo qemu-system-x86 ;;
+    micro) echo libbenchmark-dev ;;
     format) echo clang-format-19 ;;
     lint) echo clang-tidy-19 ;;
     *) die "no package set is called $1" ;;
