@@ -6,6 +6,11 @@
 
 namespace penumbra::machine {
 
+/// The linear address of the instruction that is about to run.
+u64 linear_rip(const cpu::CpuState& state, CodeMode mode);
+/// The code bytes at `linear`: as many as are mapped, without side effects on the guest.
+size_t peek_code(Vcpu& vcpu, const mmu::AddressSpace& space, u64 linear, std::span<u8> code);
+
 class ExecTracer {
  public:
   /// Both outlive the tracer.
@@ -15,7 +20,6 @@ class ExecTracer {
 
  private:
   void step(const cpu::CpuState& state);
-  size_t fetch(u64 linear, std::span<u8> code) const;
 
   Vcpu& vcpu_;
   mmu::AddressSpace& space_;

@@ -319,6 +319,9 @@ VcpuCounters Vcpu::counters() const {
           .external_exits = impl_->external_exits};
 }
 
+// The interpreter generates none.
+std::string Vcpu::describe_block(u64) const { return {}; }
+
 void Vcpu::set_trace(TraceFunction function, void* user) {
   impl_->trace = function;
   impl_->trace_user = user;

@@ -81,6 +81,9 @@ class Vcpu {
   /// Instructions retired since reset; exact between runs and inside VcpuHost calls.
   u64 retired() const;
   VcpuCounters counters() const;
+  /// The code that the engine generated for the block at `rip` as of now, as a listing; empty
+  /// where there is none.
+  std::string describe_block(u64 rip) const;
   /// Called before every instruction with its RIP when tracing; nullptr stops it.
   using TraceFunction = void (*)(void* user, const cpu::CpuState& state);
   void set_trace(TraceFunction function, void* user);

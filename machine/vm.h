@@ -110,6 +110,8 @@ class Vm final : private VcpuHost, private devices::LocalApicHost {
   /// Between runs. The errors are one line without the file's name.
   std::expected<void, std::string> save(const std::string& path);
   std::expected<void, std::string> restore(const snapshot::Container& container);
+  /// Takes over the state of a machine of the same configuration, RAM included.
+  void become(Vm& other);
   /// The configuration that a snapshot was taken with: memory, cpu, clock; serial ports as a mask.
   struct SavedConfig {
     u64 memory = 0;

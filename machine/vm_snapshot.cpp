@@ -143,4 +143,21 @@ std::expected<void, std::string> Vm::restore(const snapshot::Container& containe
   return {};
 }
 
+void Vm::become(Vm& other) {
+  PENUMBRA_ASSERT(space_->ram_bytes() == other.space_->ram_bytes());
+  for (u64 page = 0; page < space_->ram_bytes(); page += kPageSize) {
+    u8* here = space_->ram() + page;
+    const u8* there = other.space_->ram() + page;
+    if (std::memcmp(here, there, kPageSize) != 0) std::memcpy(here, there, kPageSize);
+  }
+  space_->ram_replaced();
+  std::vector<StateSection> from = other.sections(), to = sections();
+  for (size_t i = 0; i < to.size(); ++i) {
+    Archive archive = Archive::loader(saved_bytes(from[i]));
+    to[i].serialize(archive);
+    PENUMBRA_ASSERT(archive.exhausted());
+  }
+  vcpu_->state_changed();
+}
+
 }  // namespace penumbra::machine
