@@ -7,7 +7,7 @@ set -euo pipefail
 packages_of() {
   case $1 in
     build)
-      echo clang-19 lld-19 libclang-rt-19-dev cmake ninja-build pkg-config python3 \
+      echo clang-19 lld-19 libclang-rt-19-dev llvm-19-dev cmake ninja-build pkg-config python3 \
         libzydis-dev libfmt-dev catch2 nlohmann-json3-dev zlib1g-dev libzstd-dev \
         libboost-program-options-dev libcapstone-dev
       ;;

@@ -97,6 +97,8 @@ struct Stencil {
   OperandSet writes;
   /// Operands that may hold something new when control leaves for Slow.
   OperandSet written_before_slow;
+  /// Operands that cannot be rbp, which the encoding of an address does not allow at their place.
+  OperandSet not_rbp;
   bool falls_through;  ///< Next is reached, by running off the end
 
   /// Whether `written` and `read` may be the same host register though they are two operands.
