@@ -31,6 +31,10 @@ class GuestMemory {
   /// for writing, page tables, ...), use read() and write(). Faults as the access would.
   virtual Expected<u8*> span(u64 linear, Access access, Privilege privilege, u32& length) = 0;
 
+  /// Host address of `size` bytes (1..4096) of plain RAM where this access of the current privilege
+  /// has nothing left to check or to note; valid as that of span(). nullptr: ask the others.
+  virtual u8* direct(u64 linear, u32 size, Access access) = 0;
+
   template <class T>
   Expected<T> load(u64 linear, Privilege privilege = Privilege::Current) {
     T value;

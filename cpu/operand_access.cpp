@@ -43,18 +43,6 @@ Expected<u64> long_mode_address(u64 linear, u32 size, bool stack) {
 
 }  // namespace
 
-u64 effective_address(const CpuState& state, const Operands& ops) {
-  const MemoryForm& form = ops.memory;
-  u64 address = static_cast<u64>(form.displacement);
-  if (form.base == MemoryForm::kRip) {
-    address += state.rip + ops.length;
-  } else if (form.base != MemoryForm::kNone) {
-    address += state.gpr[form.base & 15];
-  }
-  if (form.index != MemoryForm::kNone) address += state.gpr[form.index & 15] << form.scale;
-  return address & mask(ops.address_width);
-}
-
 Expected<u64> linear_address(const CpuContext& ctx, const SegmentRegister& segment, bool stack,
                              u64 offset, u32 size, Access access) {
   if (size == 0) size = 1;
@@ -68,17 +56,8 @@ Expected<u64> linear_address(const CpuContext& ctx, const SegmentRegister& segme
   return (segment.base + offset) & 0xffffffffu;
 }
 
-namespace {
-
-u64 segment_base(const CpuState& state, Segment segment) {
-  bool has_base = segment == Segment::Fs || segment == Segment::Gs || !in_long_mode(state);
-  return has_base && segment != Segment::None ? state.seg(segment).base : 0;
-}
-
-}  // namespace
-
-Expected<u64> linear_address(const CpuContext& ctx, Segment segment, u64 offset, u32 size,
-                             Access access) {
+Expected<u64> detail::checked_linear_address(const CpuContext& ctx, Segment segment, u64 offset,
+                                             u32 size, Access access) {
   bool stack = segment == Segment::Ss;
   if (in_long_mode(ctx.state)) {
     u64 base = segment_base(ctx.state, segment);
@@ -103,15 +82,6 @@ Expected<u64> aligned_operand_linear(const CpuContext& ctx, const Operands& ops,
 u64 read_gpr(const CpuState& state, const Operand& operand) {
   if (operand.kind == OperandKind::GprHigh) return (state.gpr[operand.reg & 3] >> 8) & 0xff;
   return state.gpr[operand.reg & 15] & mask(operand.width());
-}
-
-void write_gpr(CpuState& state, u8 number, Width width, u64 value) {
-  u64& reg = state.gpr[number & 15];
-  if (width >= Width::W32) {
-    reg = value & mask(width);
-  } else {
-    reg = (reg & ~mask(width)) | (value & mask(width));
-  }
 }
 
 void write_gpr(CpuState& state, const Operand& operand, u64 value) {

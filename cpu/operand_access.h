@@ -23,12 +23,40 @@ constexpr bool is_canonical(u64 address) {
 }
 
 /// base + index * scale + displacement, truncated to the address width; rip must be current.
-u64 effective_address(const CpuState& state, const Operands& ops);
+inline u64 effective_address(const CpuState& state, const Operands& ops) {
+  const MemoryForm& form = ops.memory;
+  u64 address = static_cast<u64>(form.displacement);
+  if (form.base == MemoryForm::kRip) {
+    address += state.rip + ops.length;
+  } else if (form.base != MemoryForm::kNone) {
+    address += state.gpr[form.base & 15];
+  }
+  if (form.index != MemoryForm::kNone) address += state.gpr[form.index & 15] << form.scale;
+  return address & mask(ops.address_width);
+}
+
+/// The base that counts: in 64-bit mode only FS and GS have one.
+inline u64 segment_base(const CpuState& state, Segment segment) {
+  bool has_base = segment == Segment::Fs || segment == Segment::Gs || !in_long_mode(state);
+  return has_base && segment != Segment::None ? state.seg(segment).base : 0;
+}
+
+namespace detail {
+Expected<u64> checked_linear_address(const CpuContext& ctx, Segment segment, u64 offset, u32 size,
+                                     Access access);
+}
 
 /// Checks `size` bytes at `offset` of a segment and adds its base: canonical form in 64-bit mode,
 /// else null, type and limit (SDM 3A 5.3, 5.4). #SS(0) for SS, #GP(0) for the others.
-Expected<u64> linear_address(const CpuContext& ctx, Segment segment, u64 offset, u32 size,
-                             Access access);
+inline Expected<u64> linear_address(const CpuContext& ctx, Segment segment, u64 offset, u32 size,
+                                    Access access) {
+  if (in_long_mode(ctx.state)) [[likely]] {
+    u64 first = segment_base(ctx.state, segment) + offset, last = first + size - (size != 0);
+    if (is_canonical(first) && is_canonical(last)) [[likely]]
+      return first;
+  }
+  return detail::checked_linear_address(ctx, segment, offset, size, access);
+}
 /// The same against a segment register that is not loaded yet (`stack` chooses #SS).
 Expected<u64> linear_address(const CpuContext& ctx, const SegmentRegister& segment, bool stack,
                              u64 offset, u32 size, Access access);
@@ -48,7 +76,11 @@ Expected<> write_operand(CpuContext& ctx, const Operands& ops, unsigned i, u64 v
 
 u64 read_gpr(const CpuState& state, const Operand& operand);
 void write_gpr(CpuState& state, const Operand& operand, u64 value);
-void write_gpr(CpuState& state, u8 number, Width width, u64 value);
+inline void write_gpr(CpuState& state, u8 number, Width width, u64 value) {
+  u64& reg = state.gpr[number & 15];
+  u64 kept = width >= Width::W32 ? 0 : reg & ~mask(width);
+  reg = kept | (value & mask(width));
+}
 
 /// Memory operands of any size (1..4096), `offset` bytes behind the effective address.
 Expected<> read_bytes(CpuContext& ctx, const Operands& ops, void* out, u32 size, u64 offset = 0);

@@ -155,6 +155,11 @@ Expected<u8*> Mmu::span(u64 linear, Access access, Privilege privilege, u32& len
   return writable ? target.location.host : nullptr;
 }
 
+u8* Mmu::direct(u64 linear, u32 size, Access access) {
+  const ShadowTable& table = impl_->translator.table();
+  return access == Access::Write ? table.for_write(linear, size) : table.for_read(linear, size);
+}
+
 Expected<GuestPhys> Mmu::fetch(u64 linear) {
   TRY_ASSIGN(Target target,
              impl_->translator.translate(linear, Access::Execute, Privilege::Current));

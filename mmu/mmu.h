@@ -48,6 +48,7 @@ class Mmu final : public GuestMemory {
   Expected<> write(u64 linear, const void* in, u32 size, Privilege privilege) override;
   Expected<> probe(u64 linear, u32 size, Access access, Privilege privilege) override;
   Expected<u8*> span(u64 linear, Access access, Privilege privilege, u32& length) override;
+  u8* direct(u64 linear, u32 size, Access access) override;
 
   /// Read half of a read-modify-write: translates for writing first, so the fault is a write's.
   Expected<> read_for_write(u64 linear, void* out, u32 size);

@@ -36,18 +36,43 @@ void replicate(u8* to, const u8* from, u64 size) {
   }
 }
 
-template <class T>
-void scan_step(u64& i, HostElements in, u64 count, T value, bool until_equal) {
-  const u8* host = in.host;
-  for (; i + 1 < count; ++i, host += in.stride)
-    if ((load_from<T>(host) == value) == until_equal) return;
+/// What ends a scan: a block is looked at from its lowest byte on, an element by its own address.
+template <class T, bool kUntilEqual>
+struct ScanEnd {
+  T value;
+
+  bool operator()(const u8* at) const { return (load_from<T>(at) == value) == kUntilEqual; }
+};
+
+template <class T, bool kUntilEqual>
+struct CompareEnd {
+  i64 distance;  ///< from the left element to the right one
+
+  bool operator()(const u8* at) const {
+    return (load_from<T>(at) == load_from<T>(at + distance)) == kUntilEqual;
+  }
+};
+
+/// Moves `i` over blocks of elements in which none ends the search, while one more is left.
+template <class T, u64 kBytes, class End>
+void skip_blocks(u64& i, const u8* host, i64 stride, u64 count, End ends) {
+  constexpr u64 kBlock = kBytes / sizeof(T);
+  for (; i + kBlock < count; i += kBlock) {
+    const u8* lowest = host + static_cast<i64>(stride < 0 ? i + kBlock - 1 : i) * stride;
+    bool found = false;
+    for (u64 j = 0; j < kBlock; ++j) found |= ends(lowest + j * sizeof(T));
+    if (found) return;
+  }
 }
 
-/// Leading elements that are equal for sure, looked at eight bytes at a time; less than `count`.
-u64 equal_prefix(HostElements left, HostElements right, u64 count) {
-  u64 last = (count - 1) * bytes(left.width), i = 0;
-  while (i + 8 <= last && load_from<u64>(left.host + i) == load_from<u64>(right.host + i)) i += 8;
-  return i / bytes(left.width);
+/// Index of the first element that ends the search, else that of the last one.
+template <class T, class End>
+u64 search(const u8* host, i64 stride, u64 count, End ends) {
+  u64 i = 0;
+  skip_blocks<T, 64>(i, host, stride, count, ends);
+  skip_blocks<T, 16>(i, host, stride, count, ends);
+  while (i + 1 < count && !ends(host + static_cast<i64>(i) * stride)) ++i;
+  return i;
 }
 
 }  // namespace
@@ -75,8 +100,9 @@ void copy_elements(u8* to, const u8* from, u64 count, Width width, bool backward
 }
 
 void fill_elements(u8* to, u64 value, u64 count, Width width) {
-  if (width == Width::W8) {
-    std::memset(to, static_cast<u8>(value), count);
+  u8 byte = static_cast<u8>(value);
+  if (((value ^ byte * 0x0101010101010101) & mask(width)) == 0) {
+    std::memset(to, byte, count * bytes(width));
     return;
   }
   by_width(width, [&]<class T>(T) {
@@ -85,25 +111,19 @@ void fill_elements(u8* to, u64 value, u64 count, Width width) {
 }
 
 u64 scan_elements(HostElements in, u64 count, u64 value, bool until_equal) {
-  if (in.width == Width::W8 && in.stride == 1 && until_equal) {
-    const void* found = std::memchr(in.host, static_cast<u8>(value), count);
-    return found ? static_cast<u64>(static_cast<const u8*>(found) - in.host) : count - 1;
-  }
-  u64 i = 0;
-  by_width(in.width,
-           [&]<class T>(T) { scan_step<T>(i, in, count, static_cast<T>(value), until_equal); });
-  return i;
+  return by_width(in.width, [&]<class T>(T) {
+    T element = static_cast<T>(value);
+    return until_equal ? search<T>(in.host, in.stride, count, ScanEnd<T, true>{element})
+                       : search<T>(in.host, in.stride, count, ScanEnd<T, false>{element});
+  });
 }
 
 u64 compare_elements(HostElements left, HostElements right, u64 count, bool until_equal) {
-  u64 i = until_equal || left.stride < 0 ? 0 : equal_prefix(left, right, count);
-  by_width(left.width, [&]<class T>(T) {
-    const u8* a = left.host + static_cast<i64>(i) * left.stride;
-    const u8* b = right.host + static_cast<i64>(i) * right.stride;
-    for (; i + 1 < count; ++i, a += left.stride, b += right.stride)
-      if ((load_from<T>(a) == load_from<T>(b)) == until_equal) return;
+  i64 distance = right.host - left.host;
+  return by_width(left.width, [&]<class T>(T) {
+    return until_equal ? search<T>(left.host, left.stride, count, CompareEnd<T, true>{distance})
+                       : search<T>(left.host, left.stride, count, CompareEnd<T, false>{distance});
   });
-  return i;
 }
 
 }  // namespace penumbra::cpu

@@ -11,18 +11,25 @@
 
 namespace penumbra::cpu {
 
-/// Plain RAM behind a pointer register. Without a host address the element is done by itself;
-/// `external` tells that it may touch a device.
+/// RAM behind a pointer register. Without a host address the element is done by itself; `external`
+/// tells that it may touch a device.
 struct StringWindow {
-  u8* host = nullptr;
+  u8* host = nullptr;  ///< of the first element; going backward the others lie below it
   u64 elements = 0;
   bool external = false;
+  bool in_place = true;  ///< else stores have consequences: only through StringWalk::write()
+  u64 linear = 0;        ///< of the first element
 };
 
 class StringWalk {
  public:
   StringWalk(CpuContext& ctx, const Operands& ops)
-      : ctx_(ctx), ops_(ops), size_(bytes(ops.width)), backward_(ctx.state.flag(Flag::kDf)) {}
+      : ctx_(ctx),
+        ops_(ops),
+        size_(bytes(ops.width)),
+        pointer_mask_(mask(ops.address_width)),
+        long_mode_(in_long_mode(ctx.state)),
+        backward_(ctx.state.flag(Flag::kDf)) {}
 
   CpuContext& context() const { return ctx_; }
   CpuState& state() const { return ctx_.state; }
@@ -33,9 +40,10 @@ class StringWalk {
   /// Host bytes from one element to the next.
   i64 stride() const { return backward_ ? -i64{size_} : i64{size_}; }
 
-  u64 pointer(Reg reg) const { return state().reg(reg) & mask(ops_.address_width); }
+  u64 pointer(Reg reg) const { return state().reg(reg) & pointer_mask_; }
   void advance(Reg reg, u64 elements) const {
-    set(reg, state().reg(reg) + elements * static_cast<u64>(stride()));
+    u64 distance = elements << shift();
+    set(reg, state().reg(reg) + (backward_ ? 0 - distance : distance));
   }
   u64 count() const { return pointer(Reg::Rcx); }
   void set_count(u64 count) const { set(Reg::Rcx, count); }
@@ -46,20 +54,51 @@ class StringWalk {
   Expected<> probe_store(Segment segment, Reg reg) const;
 
   /// Faults as the access of the first element would; at most `most` elements.
-  Expected<StringWindow> window(Segment segment, Reg reg, Access access, u64 most) const;
+  Expected<StringWindow> window(Segment segment, Reg reg, Access access, u64 most) const {
+    u64 offset = pointer(reg);
+    if (long_mode_) [[likely]] {
+      u64 linear = segment_base(state(), segment) + offset;
+      u64 elements = std::min(most, elements_in_page(linear, offset));
+      u32 size = static_cast<u32>(elements << shift());
+      u8* host = ctx_.memory.direct(linear - below(elements), size, access);
+      if (host != nullptr) [[likely]]
+        return StringWindow{.host = host + below(elements), .elements = elements, .linear = linear};
+    }
+    return checked_window(segment, offset, access, most);
+  }
+  /// The lowest byte of the first `elements` of a window.
+  u8* lowest(const StringWindow& window, u64 elements) const {
+    return window.host - below(elements);
+  }
+  /// Stores the first `elements` of a window that is not in place, from their lowest byte on.
+  Expected<> write(const StringWindow& window, const u8* from, u64 elements) const;
 
  private:
   void set(Reg reg, u64 value) const {
     write_gpr(state(), static_cast<u8>(reg), ops_.address_width, value);
   }
-  u64 elements_in_page(u64 linear, u64 offset) const;
+  unsigned shift() const { return static_cast<unsigned>(ops_.width); }
+  /// Bytes of `elements` that lie below the first.
+  u64 below(u64 elements) const { return backward_ ? (elements - 1) << shift() : 0; }
+  /// Elements that start in the page of `linear` before the pointer register wraps.
+  u64 elements_in_page(u64 linear, u64 offset) const {
+    u64 in_page = linear & kPageMask;
+    if (backward_) return (std::min(in_page, offset) >> shift()) + 1;
+    return std::min((kPageSize - in_page) >> shift(), ((pointer_mask_ - offset) >> shift()) + 1);
+  }
+  Expected<StringWindow> checked_window(Segment segment, u64 offset, Access access, u64 most) const;
   bool alignment_checked() const;
   bool in_limit(Segment segment, u64 offset, u64 elements, Access access) const;
+  Expected<bool> may_be_device(u64 linear, Access access) const;
+  Expected<StringWindow> crossing_window(u64 linear, Access access) const;
   Expected<StringWindow> span_window(u64 linear, Access access, u64 elements) const;
+  Expected<StringWindow> indirect_window(u64 linear, Access access, u64 elements) const;
 
   CpuContext& ctx_;
   const Operands& ops_;
   u32 size_;
+  u64 pointer_mask_;
+  bool long_mode_;
   bool backward_;
 };
 
@@ -105,6 +144,24 @@ RepeatEnd repeat_string(const StringWalk& walk, u64 count, u64 budget, u64& done
 inline u64 iterations_allowed(CpuContext& ctx) {
   if (ctx.state.flag(Flag::kTf)) return 1;
   return std::max<u64>(ctx.environment.repeat_budget(), 1);
+}
+
+/// A whole REP instruction at once: in 64-bit mode, upwards, within what is left of the slice and
+/// one page of plain RAM at each pointer. False: it is not that simple, nothing is done yet.
+/// Operation: bool straight(ctx, ops, size), which moves the pointers if it succeeds.
+template <class Operation>
+bool run_straight(CpuContext& ctx, const Operands& ops) {
+  CpuState& state = ctx.state;
+  u64 count = state.reg(Reg::Rcx);
+  bool simple =
+      ops.address_width == Width::W64 && ops.repeat != Repeat::None && count - 1 < kPageSize;
+  if (!simple || !in_long_mode(state) || state.flag(Flag::kDf)) return false;
+  u64 size = count << static_cast<unsigned>(ops.width);
+  if (size > kPageSize || count > iterations_allowed(ctx)) return false;
+  if (!Operation::straight(ctx, ops, size)) return false;
+  state.reg(Reg::Rcx) = 0;
+  ctx.environment.charge_repeat(size);
+  return true;
 }
 
 /// A whole instruction, repeated or not. `after` is how a finished one goes on.

@@ -26,12 +26,34 @@ bool compare(const StringWalk& walk, u64 a, u64 b) {
 }
 
 struct Movs {
+  static bool straight(CpuContext& ctx, const Operands& ops, u64 size) {
+    u64& rsi = ctx.state.reg(Reg::Rsi);
+    u64& rdi = ctx.state.reg(Reg::Rdi);
+    u32 bytes = static_cast<u32>(size);
+    u64 source = rsi + segment_base(ctx.state, ops.memory.segment);
+    const u8* from = ctx.memory.direct(source, bytes, Access::Read);
+    u8* to = from == nullptr ? nullptr : ctx.memory.direct(rdi, bytes, Access::Write);
+    if (to == nullptr) return false;
+    copy_elements(to, from, size >> static_cast<unsigned>(ops.width), ops.width, false);
+    rsi += size;
+    rdi += size;
+    return true;
+  }
+
   static Expected<bool> element(const StringWalk& walk) {
     TRY_ASSIGN(u64 value, walk.load(walk.operands().memory.segment, Reg::Rsi));
     TRY(walk.store(Segment::Es, Reg::Rdi, value));
     walk.advance(Reg::Rsi, 1);
     walk.advance(Reg::Rdi, 1);
     return false;
+  }
+
+  static bool overlap(const StringWalk& walk, const StringWindow& from, const StringWindow& to,
+                      u64 elements) {
+    const u8* a = walk.lowest(from, elements);
+    const u8* b = walk.lowest(to, elements);
+    u64 size = elements * walk.size();
+    return a < b + size && b < a + size;
   }
 
   static Step chunk(const StringWalk& walk, u64 most) {
@@ -41,7 +63,11 @@ struct Movs {
     TRY_ASSIGN(StringWindow to, walk.window(Segment::Es, Reg::Rdi, Access::Write, most));
     if (to.host == nullptr) return not_in_bulk(to.external);
     u64 elements = std::min(from.elements, to.elements);
-    copy_elements(to.host, from.host, elements, walk.width(), walk.backward());
+    if (!to.in_place && overlap(walk, from, to, elements)) return not_in_bulk(false);
+    if (to.in_place)
+      copy_elements(to.host, from.host, elements, walk.width(), walk.backward());
+    else
+      TRY(walk.write(to, walk.lowest(from, elements), elements));
     walk.advance(Reg::Rsi, elements);
     walk.advance(Reg::Rdi, elements);
     return StringStep{elements};
@@ -49,6 +75,16 @@ struct Movs {
 };
 
 struct Stos {
+  static bool straight(CpuContext& ctx, const Operands& ops, u64 size) {
+    u64& rdi = ctx.state.reg(Reg::Rdi);
+    u8* to = ctx.memory.direct(rdi, static_cast<u32>(size), Access::Write);
+    if (to == nullptr) return false;
+    u64 value = ctx.state.reg(Reg::Rax) & mask(ops.width);
+    fill_elements(to, value, size >> static_cast<unsigned>(ops.width), ops.width);
+    rdi += size;
+    return true;
+  }
+
   static Expected<bool> element(const StringWalk& walk) {
     TRY(walk.store(Segment::Es, Reg::Rdi, accumulator(walk)));
     walk.advance(Reg::Rdi, 1);
@@ -58,10 +94,19 @@ struct Stos {
   static Step chunk(const StringWalk& walk, u64 most) {
     TRY_ASSIGN(StringWindow to, walk.window(Segment::Es, Reg::Rdi, Access::Write, most));
     if (to.host == nullptr) return not_in_bulk(to.external);
-    u8* lowest = walk.backward() ? to.host - (to.elements - 1) * walk.size() : to.host;
-    fill_elements(lowest, accumulator(walk), to.elements, walk.width());
+    if (to.in_place)
+      fill_elements(walk.lowest(to, to.elements), accumulator(walk), to.elements, walk.width());
+    else
+      TRY(fill_indirectly(walk, to));
     walk.advance(Reg::Rdi, to.elements);
     return StringStep{to.elements};
+  }
+
+  [[gnu::noinline]] static Expected<> fill_indirectly(const StringWalk& walk,
+                                                      const StringWindow& to) {
+    u8 image[kPageSize];
+    fill_elements(image, accumulator(walk), to.elements, walk.width());
+    return walk.write(to, image, to.elements);
   }
 };
 
@@ -133,8 +178,12 @@ struct Cmps {
 
 }  // namespace
 
-Outcome movs_string(CpuContext& ctx, const Operands& ops) { return run_string<Movs>(ctx, ops); }
-Outcome stos_string(CpuContext& ctx, const Operands& ops) { return run_string<Stos>(ctx, ops); }
+Outcome movs_string(CpuContext& ctx, const Operands& ops) {
+  return run_straight<Movs>(ctx, ops) ? Next::Continue : run_string<Movs>(ctx, ops);
+}
+Outcome stos_string(CpuContext& ctx, const Operands& ops) {
+  return run_straight<Stos>(ctx, ops) ? Next::Continue : run_string<Stos>(ctx, ops);
+}
 Outcome lods_string(CpuContext& ctx, const Operands& ops) { return run_string<Lods>(ctx, ops); }
 Outcome scas_string(CpuContext& ctx, const Operands& ops) { return run_string<Scas>(ctx, ops); }
 Outcome cmps_string(CpuContext& ctx, const Operands& ops) { return run_string<Cmps>(ctx, ops); }

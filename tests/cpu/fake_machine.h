@@ -41,6 +41,7 @@ class FlatMemory final : public GuestMemory {
     length = static_cast<u32>(kPageSize - (linear & kPageMask));
     return &bytes_[linear];
   }
+  u8* direct(u64, u32, Access) override { return nullptr; }
 
   template <class T>
   T get(u64 linear) const {
