@@ -60,7 +60,8 @@ class StringWalk {
       u64 linear = segment_base(state(), segment) + offset;
       u64 elements = std::min(most, elements_in_page(linear, offset));
       u32 size = static_cast<u32>(elements << shift());
-      u8* host = ctx_.memory.direct(linear - below(elements), size, access);
+      // No elements: the first one lies in two pages.
+      u8* host = elements ? ctx_.memory.direct(linear - below(elements), size, access) : nullptr;
       if (host != nullptr) [[likely]]
         return StringWindow{.host = host + below(elements), .elements = elements, .linear = linear};
     }
@@ -80,7 +81,7 @@ class StringWalk {
   unsigned shift() const { return static_cast<unsigned>(ops_.width); }
   /// Bytes of `elements` that lie below the first.
   u64 below(u64 elements) const { return backward_ ? (elements - 1) << shift() : 0; }
-  /// Elements that start in the page of `linear` before the pointer register wraps.
+  /// Elements that lie in the page of `linear` before the pointer register wraps.
   u64 elements_in_page(u64 linear, u64 offset) const {
     u64 in_page = linear & kPageMask;
     if (backward_) return (std::min(in_page, offset) >> shift()) + 1;

@@ -74,6 +74,29 @@ TEST_CASE("a string store over the code behind it", "[smc]") {
   CHECK(guest.vcpu.state().rip == BareGuest::kCode + 16);
 }
 
+/// Stores `size` bytes of 90h downwards from `last`, with the page's view not yet filled for them.
+void fill_downwards(BareGuest& guest, u64 last, u32 size) {
+  guest.load(0x20000, {0xfd, 0xb0, 0x90, 0xf3, 0xaa, kHlt});  // std; mov al, 90h; rep stosb
+  guest.reg(Reg::Rdi) = last;
+  guest.reg(Reg::Rcx) = size;
+  guest.vcpu.state().rip = 0x20000;
+  guest.vcpu.state().activity = cpu::Activity::Running;
+  guest.run_to_halt();
+}
+
+TEST_CASE("a string store downwards reaches code below its first element", "[smc]") {
+  BareGuest guest;
+  guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
+  guest.run_to_halt();
+  REQUIRE(guest.reg(Reg::Rax) == 1);
+  fill_downwards(guest, BareGuest::kCode + 0x800, 0x801);
+  guest.load(BareGuest::kCode + 0x801, {kHlt});
+  guest.vcpu.state().rip = BareGuest::kCode;
+  guest.vcpu.state().activity = cpu::Activity::Running;
+  guest.run_to_halt();
+  CHECK(guest.vcpu.state().rip == BareGuest::kCode + 0x802);
+}
+
 TEST_CASE("an instruction over two pages follows a change of either", "[smc]") {
   BareGuest guest;
   constexpr u64 kStart = 0x11ffd;
