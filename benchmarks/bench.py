@@ -1,140 +1,153 @@
 #!/usr/bin/env python3
-"""Boots the same guest under Penumbra and under QEMU TCG, interleaved, and compares the times.
+"""Measures the benchmark kit natively, under QEMU TCG and under Penumbra, and reports the ratios.
 
-Measured by the host's clock: from process start to the init script's first line on the serial
-console, then each loop from its "begin" line to its "end" line. The loops also run natively. Every
-run must print the same results. Writes results.json and results.svg; prints a table.
+Writes NAME.json and NAME.svg into the output folder and prints tables. NAME is "results" after a
+complete run, "quick" after one with --quick, "partial" after one of some programs or with --reuse.
 """
 import argparse
+import datetime
 import json
+import os
 import pathlib
 import platform
-import statistics
+import shutil
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "guest"))
-import emulators  # noqa: E402
-import picture  # noqa: E402
+import kit
+import measure
+import picture
+import readme
+import report
 
-BOOT = "boot"
-TIMEOUT = 900
-
-
-class Failed(Exception):
-    """A run that did not come to its end; the text says which and why."""
+HERE = pathlib.Path(__file__).resolve().parent
+RUNS, QUICK_SCALE = 3, 0.2
 
 
-def measure(name, command):
-    """Runs once: {"boot": seconds, LOOP: seconds, ...} and {LOOP: result}."""
-    times, results, begun = {}, {}, {}
-    console = emulators.Console(command, TIMEOUT, subprocess.PIPE)
-    lines = []
-    for seconds, line in console:
-        lines.append(line)
-        if "bench: " not in line:
-            continue
-        event, *words = line.split("bench: ", 1)[1].split()
-        if event == "init":
-            times[BOOT] = seconds
-        elif event == "begin":
-            begun[words[0]] = seconds
-        elif event == "end":
-            times[words[0]] = seconds - begun[words[0]]
-            results[words[0]] = words[1]
-    if console.status != 0 or not results:
-        end = "\n".join(lines[-15:])
-        raise Failed(f"{name}: exit status {console.status}; the last lines were\n{end}")
-    return times, results
-
-
-def run_all(commands, runs):
-    """{engine: {what: [seconds, ...]}}; the engines take turns, so that drift hits all alike."""
-    samples = {engine: {} for engine in commands}
-    reference = None
-    for run in range(runs):
-        for engine, command in commands.items():
-            print(f"run {run + 1} of {runs}: {engine}", file=sys.stderr, flush=True)
-            times, results = measure(engine, command)
-            reference = reference or results
-            if results != reference:
-                raise Failed(f"{engine} computed {results}, expected {reference}")
-            for what, seconds in times.items():
-                samples[engine].setdefault(what, []).append(seconds)
-    return samples
-
-
-def summary(values):
-    return {"median": statistics.median(values), "low": min(values), "high": max(values),
-            "samples": values}
-
-
-def table(summaries):
-    """One row a measurement: each engine's median and range, and the speed against QEMU."""
-    engines = list(summaries)
-    yield f"{'seconds':8}" + "".join(f"{engine:>26}" for engine in engines) + f"{'vs QEMU':>10}"
-    for what in summaries["qemu"]:
-        cells = []
-        for engine in engines:
-            entry = summaries[engine].get(what)
-            cells.append(f"{entry['median']:.3f} ({entry['low']:.3f}-{entry['high']:.3f})"
-                         if entry else "-")
-        yield f"{what:8}" + "".join(f"{cell:>26}" for cell in cells) + speed_text(summaries, what)
-
-
-def speed(summaries, engine, what):
-    """How many times as fast as QEMU TCG, by the medians."""
-    return summaries["qemu"][what]["median"] / summaries[engine][what]["median"]
-
-
-def speed_text(summaries, what):
-    return f"{speed(summaries, 'penumbra', what):9.2f}x" if "penumbra" in summaries else ""
+def first_line(*command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return done.stdout.splitlines()[0] if done.stdout else None
 
 
 def host():
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
                   if line.startswith("model name")), "unknown")
-    qemu = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True)
-    return {"cpu": model, "kernel": platform.release(), "qemu": qemu.stdout.splitlines()[0]}
+    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(),
+            "qemu": first_line("qemu-system-x86_64", "--version"),
+            "penumbra": first_line("git", "-C", str(HERE), "describe", "--always", "--dirty")}
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--penumbra", required=True)
-    parser.add_argument("--kernel", required=True)
-    parser.add_argument("--initrd", required=True)
-    parser.add_argument("--loops", required=True, help="the loops program, to run natively")
-    parser.add_argument("--output", required=True, help="folder of the results")
-    parser.add_argument("--quick", action="store_true", help="one run of a quarter of the work")
-    parser.add_argument("--engines", default="native,qemu,penumbra",
-                        help="which to run; qemu must be among them")
-    return parser.parse_args()
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    for name in ("penumbra", "kernel", "initrd", "kit", "output"):
+        parser.add_argument(f"--{name}", help=argparse.SUPPRESS, required=True)
+    parser.add_argument("--class", dest="groups", action="append", default=[], metavar="CLASS",
+                        help="only programs of this class; may be repeated")
+    parser.add_argument("--program", dest="names", action="append", default=[], metavar="NAME",
+                        help="only this program; may be repeated, and joined to --class")
+    parser.add_argument("--runs", type=int, metavar="N", help=f"default {RUNS}, with --quick 1")
+    parser.add_argument("--quick", action="store_true", help="one run, a fifth of the work")
+    parser.add_argument("--scale", type=float, metavar="FACTOR", help="of the work; default 1")
+    parser.add_argument("--engine", help="given to Penumbra as its --engine")
+    parser.add_argument("--reuse", nargs="?", const="", metavar="FILE",
+                        help="run only Penumbra; take the other times from earlier results "
+                             "(default: results.json, with --quick quick.json)")
+    parser.add_argument("--list", action="store_true", help="list classes and programs")
+    parser.add_argument("--write-readme", action="store_true",
+                        help="write benchmarks/README.md from the last complete results")
+    options = parser.parse_args()
+    options.runs = options.runs or (1 if options.quick else RUNS)
+    options.scale = options.scale or (QUICK_SCALE if options.quick else 1.0)
+    options.output = pathlib.Path(options.output)
+    return options
+
+
+def stored(path):
+    try:
+        return json.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as error:
+        sys.exit(f"bench: no results to use: {error}")
+
+
+def earlier(options):
+    """The measurements that this run starts from: of other engines with --reuse, or none."""
+    measurements = measure.Measurements()
+    if options.reuse is None:
+        return measurements
+    name = "quick.json" if options.quick else "results.json"
+    results = stored(options.reuse or options.output / name)
+    if results["scale"] != options.scale:
+        sys.exit(f"bench: the stored results are of scale {results['scale']:g}")
+    measurements.checksums = results["checksums"]
+    for what in ("samples", "failures", "unsupported"):
+        kept = {engine: of for engine, of in results[what].items() if engine != "penumbra"}
+        setattr(measurements, what, kept)
+    return measurements
+
+
+def engines_to_run(options):
+    if options.reuse is not None:
+        return ["penumbra"]
+    if shutil.which("qemu-system-x86_64"):
+        return list(report.ENGINES)
+    print("bench: QEMU is not installed; there will be no ratios to it", file=sys.stderr)
+    return ["native", "penumbra"]
+
+
+def run(options, programs):
+    penumbra_options = ["--engine", options.engine] if options.engine else []
+    engines = kit.Engines(options.kit, options.penumbra, options.kernel, options.initrd,
+                          options.scale, penumbra_options)
+    which, measurements = engines_to_run(options), earlier(options)
+    measure.measure(engines, which, programs, options.runs, measurements)
+    return {"date": datetime.date.today().isoformat(), "host": host(), "runs": options.runs,
+            "scale": options.scale,
+            "programs": [{"name": program.name, "class": program.group} for program in programs],
+            "commands": {engine: engines.command(engine, ["..."]) for engine in report.ENGINES},
+            "samples": measurements.samples, "failures": measurements.failures,
+            "unsupported": measurements.unsupported, "checksums": measurements.checksums}
+
+
+def result_name(options):
+    if options.groups or options.names or options.reuse is not None:
+        return "partial"
+    return "quick" if options.quick else "results"
+
+
+def save(results, options):
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / result_name(options)
+    path.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+    path.with_suffix(".svg").write_text(picture.draw(results))
+    print(f"written: {path}.json, {path}.svg")
+
+
+def show(results):
+    for head, lines in report.tables(results):
+        print("\n".join(report.as_text(head, lines)), end="\n\n")
+    for problem in report.failures(results):
+        print(problem)
 
 
 def main():
     options = parse_arguments()
-    runs, scale = (1, 1) if options.quick else (5, 4)
-    guest = emulators.Guest(options.kernel, options.initrd,
-                            f"{emulators.COMMAND_LINE} bench_scale={scale}")
-    known = {"native": [options.loops, str(scale)], "qemu": emulators.qemu(guest),
-             "penumbra": emulators.penumbra(options.penumbra, guest)}
-    commands = {engine: known[engine] for engine in options.engines.split(",")}
+    if options.write_readme:
+        (HERE / "README.md").write_text(readme.write(stored(options.output / "results.json")))
+        return 0
     try:
-        samples = run_all(commands, runs)
-    except Failed as failure:
-        print(f"bench: {failure}", file=sys.stderr)
-        return 1
-    summaries = {engine: {what: summary(values) for what, values in entries.items()}
-                 for engine, entries in samples.items()}
-    report = {"host": host(), "runs": runs, "scale": scale, "commands": commands,
-              "seconds": summaries}
-    output = pathlib.Path(options.output)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "results.json").write_text(json.dumps(report, indent=2) + "\n")
-    (output / "results.svg").write_text(picture.draw(report))
-    print("\n".join(table(summaries)))
-    print(f"written: {output}/results.json, {output}/results.svg")
-    return 0
+        programs = kit.select(kit.programs(options.kit), options.groups, options.names)
+    except KeyError as unknown:
+        sys.exit(f"bench: neither class nor program: {unknown.args[0]} (try --list)")
+    if options.list:
+        print("\n".join(f"{program.group:10}{program.name}" for program in programs))
+        return 0
+    results = run(options, programs)
+    show(results)
+    save(results, options)
+    return 1 if results["failures"] else 0
 
 
 if __name__ == "__main__":

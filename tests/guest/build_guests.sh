@@ -31,8 +31,8 @@ for name in "$@"; do
         "bin/float=$guest/float"
       ;;
     bench)
-      program loops "$top/benchmarks/loops.c"
-      image bench "init=$top/benchmarks/guest_init.sh" "bin/loops=$guest/loops"
+      "$top/benchmarks/guest/build.sh" "$guest/kit"
+      image bench "init=$top/benchmarks/guest_init.sh" "bin/kit=$guest/kit"
       ;;
     *) die "no guest is called $name" ;;
   esac

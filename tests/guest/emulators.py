@@ -55,6 +55,7 @@ class Console:
                 yield time.monotonic() - self.start, pending.decode(errors="replace").strip("\r")
         finally:
             self._finish()
+            self._process.stdout.close()
 
     def _read(self):
         """The next bytes of the console; empty at its end or when time is up."""
