@@ -7,8 +7,8 @@ namespace penumbra::cli {
 
 /// Exit statuses of the program; a guest's debug exit and signals have their own (see --help).
 struct Status {
-  static constexpr int kSuccess = 0, kBadInput = 2, kTripleFault = 3, kLimit = 4, kHalted = 5,
-                       kSignal = 128;
+  static constexpr int kSuccess = 0, kDifference = 1, kBadInput = 2, kTripleFault = 3, kLimit = 4,
+                       kHalted = 5, kSignal = 128;
 };
 
 /// The exit status.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "machine/board.h"
@@ -29,8 +30,13 @@ constexpr Option kRunOptions[] = {
     {"Machine", "debugcon", "FILE", "port E9h: bytes written there go to FILE"},
     {"Machine", "no-reboot", nullptr, "a guest that resets the machine ends the run"},
 
-    {"Execution", "engine", "auto|interp|baseline",
-     "how guest code is run: the fastest way (auto), interpreted, or\nby code generated for it"},
+    {"Execution", "engine", "auto|interp|baseline|lockstep",
+     "how guest code is run: the fastest way (auto), interpreted, by\ncode generated for it, or "
+     "both "
+     "ways at once and compared"},
+    {"Execution", "engine-seed", "N", "vary what the engine may choose, and lockstep's slices"},
+    {"Execution", "lockstep-share", "WINDOW/PERIOD",
+     "lockstep: of each PERIOD instructions compare only WINDOW,\ne.g. 50M/1G"},
     {"Execution", "clock", "host", "guest time is the host's time (the default)"},
     {"Execution", "deterministic", nullptr,
      "1 instruction = 1 ns, idle time is skipped:\nequal inputs give equal runs"},
@@ -41,7 +47,7 @@ constexpr Option kRunOptions[] = {
      "when the guest has printed TEXT on COM1,\nor has run N instructions"},
     {"Snapshots", "exit-after-save", nullptr, "end the run once the snapshot is written"},
 
-    {"Observation", "stats", "FILE", "write counters as JSON at the end"},
+    {"Observation", "stats", "FILE", "write counters at the end: JSON to FILE, or a table (-)"},
     {"Observation", "trace", "exec:FILE",
      "one line an instruction: address, code, and\nthe registers that it changed"},
 };
@@ -56,6 +62,7 @@ constexpr const char* kRunExamples =
     "\n"
     "Exit status:\n"
     "  0  the guest powered off, or reset with --no-reboot; quit by key; snapshot written\n"
+    "  1  --engine lockstep found a difference\n"
     "  2  bad option or file\n"
     "  3  triple fault\n"
     "  4  --max-instructions reached\n"
@@ -114,21 +121,59 @@ std::expected<void, std::string> parse_clock(const Arguments& arguments, RunOpti
   return only(arguments, "clock", "host");
 }
 
+/// WINDOW/PERIOD.
+std::expected<LockstepOption, std::string> parse_share(const std::string& text) {
+  size_t slash = text.find('/');
+  if (slash == std::string::npos) return bad("lockstep-share", "write e.g. 50M/1G");
+  auto window = parse_count(text.substr(0, slash)), period = parse_count(text.substr(slash + 1));
+  if (!window) return bad("lockstep-share", window.error());
+  if (!period) return bad("lockstep-share", period.error());
+  if (*window == 0 || *window > *period) {
+    return bad("lockstep-share", "the window is empty or longer than the period");
+  }
+  return LockstepOption{*window, *period - *window};
+}
+
 std::expected<void, std::string> parse_engine(const Arguments& arguments, RunOptions& options) {
   using machine::EngineKind;
   constexpr std::pair<const char*, EngineKind> kEngines[] = {{"auto", EngineKind::Auto},
                                                              {"interp", EngineKind::Interp},
-                                                             {"baseline", EngineKind::Baseline}};
-  auto name = arguments.value("engine");
-  if (!name) return {};
-  std::vector<std::string> names;
-  for (const auto& [known, kind] : kEngines) {
-    if (*name == known) options.engine = kind;
-    if (*name == known) return {};
-    names.emplace_back(known);
+                                                             {"baseline", EngineKind::Baseline},
+                                                             {"lockstep", EngineKind::Baseline}};
+  if (auto seed = arguments.value("engine-seed")) {
+    auto number = parse_count(*seed);
+    if (!number) return bad("engine-seed", number.error());
+    options.engine_seed = *number;
   }
-  return bad("engine", fmt::format("'{}' is none of {}{}", *name, fmt::join(names, ", "),
-                                   did_you_mean(*name, names)));
+  std::string name = arguments.value("engine").value_or("auto");
+  auto known = std::ranges::find(kEngines, name, [](const auto& engine) { return engine.first; });
+  if (known != std::end(kEngines)) {
+    options.engine = known->second;
+    return {};
+  }
+  std::vector<std::string> names;
+  for (const auto& engine : kEngines) names.emplace_back(engine.first);
+  return bad("engine", fmt::format("'{}' is none of {}{}", name, fmt::join(names, ", "),
+                                   did_you_mean(name, names)));
+}
+
+/// Lockstep compares machines whose clocks count instructions.
+std::expected<void, std::string> parse_lockstep(const Arguments& arguments, RunOptions& options) {
+  auto share = arguments.value("lockstep-share");
+  if (arguments.value("engine") != "lockstep") {
+    if (share) return bad("lockstep-share", "needs --engine lockstep");
+    return {};
+  }
+  for (const char* name : {"clock", "save", "trace"}) {
+    if (arguments.has(name)) return bad(name, "does not go together with --engine lockstep");
+  }
+  options.deterministic = true;
+  options.lockstep = LockstepOption();
+  if (!share) return {};
+  auto parsed = parse_share(*share);
+  if (!parsed) return std::unexpected(parsed.error());
+  options.lockstep = *parsed;
+  return {};
 }
 
 std::expected<void, std::string> parse_save(const Arguments& arguments, RunOptions& options) {
@@ -223,8 +268,8 @@ std::expected<RunOptions, std::string> parse_run_options(const Arguments& argume
   options.debug_console = arguments.value("debugcon");
   options.reboot = !arguments.has("no-reboot");
   options.stats = arguments.value("stats");
-  for (auto parse :
-       {parse_serials, parse_clock, parse_engine, parse_save, parse_trace, parse_numbers}) {
+  for (auto parse : {parse_serials, parse_clock, parse_engine, parse_lockstep, parse_save,
+                     parse_trace, parse_numbers}) {
     if (auto parsed = parse(arguments, options); !parsed) return std::unexpected(parsed.error());
   }
   if (auto display = only(arguments, "display", "none"); !display) {

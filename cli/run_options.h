@@ -19,6 +19,10 @@ struct SaveOption {
   bool exit_after = false;
 };
 
+struct LockstepOption {
+  u64 window = 0, alone = 0;  ///< in instructions; 0, 0: all of the run
+};
+
 struct RunOptions {
   std::optional<std::string> kernel, initrd, restore, trace, stats, debug_console;
   std::string append;
@@ -26,6 +30,8 @@ struct RunOptions {
   std::optional<std::string> cpu;
   std::optional<bool> deterministic;
   machine::EngineKind engine = machine::EngineKind::Auto;
+  u64 engine_seed = 0;
+  std::optional<LockstepOption> lockstep;  ///< `engine` beside the interpreter
   std::vector<SerialOption> serial;
   bool serial_given = false;
   bool debug_exit = false;

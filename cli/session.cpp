@@ -132,18 +132,43 @@ machine::VmConfig Session::vm_config() const {
   config.board.unix_time = deterministic ? kDeterministicTime : std::time(nullptr);
   config.reboot = options_.reboot;
   config.engine = options_.engine;
+  config.engine_seed = options_.engine_seed;
   return config;
 }
 
 Session::Prepared Session::create_machine() {
+  if (options_.lockstep) return create_lockstep();
   auto vm = machine::Vm::create(vm_config());
   if (!vm) return std::unexpected(vm.error());
-  vm_ = std::move(*vm);
-  if (!snapshot_) return {};
-  if (auto restored = vm_->restore(*snapshot_); !restored) {
-    return about(*options_.restore, restored.error());
+  single_ = std::move(*vm);
+  vm_ = single_.get();
+  return restore();
+}
+
+Session::Prepared Session::create_lockstep() {
+  auto lockstep = machine::Lockstep::create(vm_config(), lockstep_config());
+  if (!lockstep) return std::unexpected(lockstep.error());
+  lockstep_ = std::move(*lockstep);
+  vm_ = &lockstep_->machines().subject();
+  return restore();
+}
+
+machine::LockstepConfig Session::lockstep_config() {
+  machine::LockstepConfig config;
+  config.seed = options_.engine_seed;
+  if (options_.lockstep->alone != 0) {
+    config.window = options_.lockstep->window;
+    config.alone = options_.lockstep->alone;
   }
+  config.on_progress = [this] { show_progress(); };
+  return config;
+}
+
+Session::Prepared Session::restore() {
+  if (!snapshot_) return {};
+  auto restored = lockstep_ ? lockstep_->machines().restore(*snapshot_) : vm_->restore(*snapshot_);
   snapshot_.reset();
+  if (!restored) return about(*options_.restore, restored.error());
   return {};
 }
 
@@ -165,19 +190,23 @@ Session::Prepared Session::boot_kernel() {
                                         .long_mode = vm_->model().has(cpu::Feature::LongMode),
                                         .map = vm_->memory_map()});
   if (!plan) return about(*options_.kernel, plan.error());
-  vm_->power_on(std::move(*plan));
+  if (lockstep_) {
+    lockstep_->machines().power_on(*plan);
+  } else {
+    vm_->power_on(std::move(*plan));
+  }
   return {};
 }
 
 // ---- the run ------------------------------------------------------------------------------------
 
 int Session::run() {
-  signals_ = std::make_unique<StopSignals>([this] { vm_->request_stop(); });
+  signals_ = std::make_unique<StopSignals>([this] { request_stop(); });
   attach_console();
   if (trace_) tracer_ = std::make_unique<machine::ExecTracer>(vm_->vcpu(), vm_->memory(), *trace_);
   if (stdio_port_) terminal_ = std::make_unique<RawTerminal>(STDIN_FILENO);
   started_ns_ = machine::host_monotonic_ns();
-  machine::RunResult result = run_until_end();
+  machine::RunResult result = lockstep_ ? run_lockstep() : run_until_end();
   for (auto& output : outputs_) output->flush();
   terminal_.reset();
   return finish(result);
@@ -198,12 +227,42 @@ void Session::attach_console() {
                        }});
     console_->add_output(*output);
   }
-  vm_->set_host_events(console_.get());
+  if (lockstep_) {
+    lockstep_->set_host_events(console_.get());
+  } else {
+    vm_->set_host_events(console_.get());
+  }
+}
+
+void Session::request_stop() {
+  if (lockstep_) {
+    lockstep_->request_stop();
+  } else {
+    vm_->request_stop();
+  }
 }
 
 void Session::stop(bool quit) {
   quit_ = quit_ || quit;
-  vm_->request_stop();
+  request_stop();
+}
+
+machine::RunResult Session::run_lockstep() {
+  machine::LockstepResult result = lockstep_->run(options_.max_instructions.value_or(~0ull));
+  if (result.divergence) {
+    differs_ = true;
+    fmt::print(stderr, "\n{}", result.divergence->report);
+  }
+  log_line(progress_line(*vm_, lockstep_->compared(), machine::host_monotonic_ns() - started_ns_));
+  return result.run;
+}
+
+void Session::show_progress() {
+  constexpr u64 kIntervalNs = 5'000'000'000;
+  u64 now = machine::host_monotonic_ns();
+  if (now - std::max(shown_ns_, started_ns_) < kIntervalNs) return;
+  shown_ns_ = now;
+  log_line(progress_line(*vm_, lockstep_->compared(), now - started_ns_));
 }
 
 /// Runs to the end, with a pause for the snapshot.
@@ -261,6 +320,7 @@ int Session::finish(const machine::RunResult& result) {
 
 int Session::status_of(const machine::RunResult& result) {
   using Kind = machine::RunResult::Kind;
+  if (differs_) return Status::kDifference;
   if (save_failed_ || output_lost_) return Status::kBadInput;
   switch (result.kind) {
     case Kind::PoweredOff:

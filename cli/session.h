@@ -13,6 +13,7 @@
 #include "cli/terminal.h"
 #include "debug/exec_trace.h"
 #include "machine/exec_tracer.h"
+#include "machine/lockstep.h"
 #include "machine/vm.h"
 
 namespace penumbra::cli {
@@ -37,14 +38,20 @@ class Session {
   Prepared open_debug_console();
   Prepared open_observers();
   Prepared create_machine();
+  Prepared create_lockstep();
+  machine::LockstepConfig lockstep_config();
+  Prepared restore();
   Prepared boot_kernel();
   machine::VmConfig vm_config() const;
   void attach_console();
   machine::RunResult run_until_end();
+  machine::RunResult run_lockstep();
+  void show_progress();
   bool is_time_to_save(const machine::RunResult& result);
   bool save();
   int finish(const machine::RunResult& result);
   int status_of(const machine::RunResult& result);
+  void request_stop();
   void stop(bool quit);
   std::string status_line() const;
 
@@ -57,16 +64,19 @@ class Session {
   std::optional<u8> stdio_port_;
   std::optional<StatsFile> stats_;
   std::unique_ptr<debug::ExecTrace> trace_;
-  std::unique_ptr<machine::Vm> vm_;
+  std::unique_ptr<machine::Vm> single_;
+  std::unique_ptr<machine::Lockstep> lockstep_;  ///< in place of single_
+  machine::Vm* vm_ = nullptr;                    ///< the single one, or the subject of lockstep
   std::unique_ptr<StopSignals> signals_;
   std::unique_ptr<Console> console_;
   std::unique_ptr<machine::ExecTracer> tracer_;
   std::unique_ptr<RawTerminal> terminal_;
-  u64 started_ns_ = 0;
+  u64 started_ns_ = 0, shown_ns_ = 0;
   bool quit_ = false;         ///< by key
   bool output_lost_ = false;  ///< standard output has no reader any more
   bool text_seen_ = false;    ///< --save-when serial:TEXT
   bool save_failed_ = false;
+  bool differs_ = false;  ///< lockstep ended by a difference
 };
 
 }  // namespace penumbra::cli

@@ -14,15 +14,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json cpu_counters(const machine::Vcpu& vcpu) {
-  machine::VcpuCounters c = vcpu.counters();
-  return {{"blocks_translated", c.blocks_translated},
-          {"instructions_translated", c.instructions_translated},
-          {"lookups", c.lookups},
-          {"links", c.links},
-          {"invalidations", c.invalidations},
-          {"interrupts", c.interrupts},
-          {"exceptions", c.exceptions},
-          {"external_exits", c.external_exits}};
+  Json json;
+  for (const auto& entry : vcpu.counters().list()) json[entry.group][entry.name] = entry.value;
+  return json;
 }
 
 Json mmu_counters(const mmu::Mmu& mmu) {
@@ -45,9 +39,46 @@ Json clock_counters(const machine::VirtualClock& clock) {
           {"timer_expirations", clock.expirations()}};
 }
 
+Json report(machine::Vm& vm, const std::string& end, u64 wall_ns) {
+  double seconds = static_cast<double>(wall_ns) / 1e9;
+  double mips = seconds > 0 ? static_cast<double>(vm.retired_here()) / seconds / 1e6 : 0;
+  return {{"end", end},
+          {"instructions", vm.retired_here()},
+          {"total_instructions", vm.retired()},
+          {"wall_seconds", seconds},
+          {"mips", mips},
+          {"resets", vm.resets()},
+          {"halts", vm.halts()},
+          {"state_hash", fmt::format("{:016x}", vm.state_hash())},
+          {"cpu", cpu_counters(vm.vcpu())},
+          {"mmu", mmu_counters(vm.vcpu().mmu())},
+          {"clock", clock_counters(vm.clock())}};
+}
+
+/// One line a number, under the names of its groups.
+void print_table(const Json& json, size_t indent = 0) {
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_object()) {
+      fmt::print(stderr, "{:{}}{}\n", "", indent, name);
+      print_table(value, indent + 2);
+    } else {
+      std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+      fmt::print(stderr, "{:{}}{:<{}} {:>20}\n", "", indent, name, 24 - indent, text);
+    }
+  }
+}
+
+u64 resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  u64 total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * kPageSize;
+}
+
 }  // namespace
 
 std::expected<StatsFile, std::string> StatsFile::create(const std::string& path) {
+  if (path == kTable) return StatsFile(path);
   std::ofstream file(path);
   if (!file) return std::unexpected(fmt::format("{}: {}", path, std::strerror(errno)));
   return StatsFile(path);
@@ -55,24 +86,26 @@ std::expected<StatsFile, std::string> StatsFile::create(const std::string& path)
 
 std::expected<void, std::string> StatsFile::write(machine::Vm& vm, const std::string& end,
                                                   u64 wall_ns) const {
-  double seconds = static_cast<double>(wall_ns) / 1e9;
-  double mips = seconds > 0 ? static_cast<double>(vm.retired_here()) / seconds / 1e6 : 0;
-  Json json = {{"end", end},
-               {"instructions", vm.retired_here()},
-               {"total_instructions", vm.retired()},
-               {"wall_seconds", seconds},
-               {"mips", mips},
-               {"resets", vm.resets()},
-               {"halts", vm.halts()},
-               {"state_hash", fmt::format("{:016x}", vm.state_hash())},
-               {"cpu", cpu_counters(vm.vcpu())},
-               {"mmu", mmu_counters(vm.vcpu().mmu())},
-               {"clock", clock_counters(vm.clock())}};
+  Json json = report(vm, end, wall_ns);
+  if (path_ == kTable) {
+    print_table(json);
+    return {};
+  }
   std::ofstream file(path_);
   file << json.dump(2) << '\n';
   file.close();
   if (!file) return std::unexpected(fmt::format("{}: {}", path_, std::strerror(errno)));
   return {};
+}
+
+std::string progress_line(machine::Vm& vm, u64 compared, u64 wall_ns) {
+  auto instructions = static_cast<double>(vm.retired_here());
+  return fmt::format(
+      "lockstep: {:.0f} million instructions, {:.0f} compared, {:.1f} MIPS, {} MiB resident, "
+      "{} blocks translated",
+      instructions / 1e6, static_cast<double>(compared) / 1e6,
+      wall_ns > 0 ? instructions * 1e3 / static_cast<double>(wall_ns) : 0, resident_bytes() >> 20,
+      vm.vcpu().counters().blocks);
 }
 
 std::string end_name(machine::RunResult::Kind kind) {

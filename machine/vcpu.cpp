@@ -35,7 +35,7 @@ struct Vcpu::Impl final : cpu::Environment {
   TraceFunction trace = nullptr;
   void* trace_user = nullptr;
   ExceptionHook exception_hook;
-  u64 interrupts = 0, exceptions = 0, external_exits = 0;
+  VcpuCounters counters;  ///< those that are not the engine's
   /// The next block is longer than the rest of the slice: go on one by one.
   bool step_rest = false;
   static constexpr u64 kSingleStep = bit(14);  ///< DR6.BS
@@ -142,7 +142,6 @@ bool Vcpu::Impl::take_exit_request() {
 Exit Vcpu::Impl::external_exit() {
   const ExternalAccess& access = external.pending();
   bool port = access.space == ExternalAccess::Space::Port;
-  ++external_exits;
   return {port ? Exit::Reason::Port : Exit::Reason::Mmio, access, {}};
 }
 
@@ -179,7 +178,7 @@ std::optional<Exit> Vcpu::Impl::before_instruction() {
     return deliver(cpu::Event::of(cpu::EventSource::Nmi, static_cast<u8>(Vector::Nmi)));
   }
   if (interrupt_deliverable()) {
-    ++interrupts;
+    ++counters.interrupts;
     return deliver(cpu::Event::of(cpu::EventSource::External, host.acknowledge_interrupt()));
   }
   return {};
@@ -238,6 +237,7 @@ Stop Vcpu::Impl::step(u64 goal) {
   set_slice(single ? 1 : goal - before);
   external.rewind();
   Stop stop = engine.run(mode, single);
+  counters.interpreted += retired() - before;
   step_rest = stop == Stop::Slice && state.instructions_left > 0;
   bool retired_one = single && retired() != before;
   if (retired_one && shadow) state.interrupt_shadow = 0;
@@ -256,7 +256,7 @@ std::optional<Exit> Vcpu::Impl::after_stop(Stop stop) {
 std::optional<Exit> Vcpu::Impl::on_fault(const Fault& fault) {
   if (fault.kind == Fault::Kind::External) return external_exit();
   external.clear();
-  ++exceptions;
+  ++counters.exceptions;
   if (exception_hook && exception_hook(fault)) return Exit{Exit::Reason::Debug, {}, {}};
   return deliver(cpu::Event::of(fault));
 }
@@ -290,6 +290,7 @@ Vcpu::~Vcpu() = default;
 Exit Vcpu::run(u64 max_instructions) {
   Exit exit = impl_->run(max_instructions);
   impl_->state.retired = impl_->retired();
+  ++impl_->counters.exits[static_cast<u8>(exit.reason)];
   return exit;
 }
 
@@ -307,16 +308,34 @@ void Vcpu::state_changed() { impl_->paging_mode_changed(); }
 mmu::Mmu& Vcpu::mmu() { return impl_->mmu; }
 u64 Vcpu::retired() const { return impl_->retired(); }
 
+std::vector<VcpuCounters::Entry> VcpuCounters::list() const {
+  auto exit = [this](Exit::Reason reason) { return exits[static_cast<u8>(reason)]; };
+  return {{"instructions", "interpreted", interpreted},
+          {"translation", "blocks", blocks},
+          {"translation", "instructions", instructions},
+          {"translation", "invalidations", invalidations},
+          {"finding", "lookups", lookups},
+          {"finding", "links", links},
+          {"events", "interrupts", interrupts},
+          {"events", "exceptions", exceptions},
+          {"exits", "budget", exit(Exit::Reason::Budget)},
+          {"exits", "port", exit(Exit::Reason::Port)},
+          {"exits", "mmio", exit(Exit::Reason::Mmio)},
+          {"exits", "halt", exit(Exit::Reason::Halt)},
+          {"exits", "shutdown", exit(Exit::Reason::Shutdown)},
+          {"exits", "debug", exit(Exit::Reason::Debug)},
+          {"exits", "interrupted", exit(Exit::Reason::Interrupted)}};
+}
+
 VcpuCounters Vcpu::counters() const {
   auto engine = impl_->engine.counters();
-  return {.blocks_translated = engine.blocks,
-          .instructions_translated = engine.instructions,
-          .lookups = engine.lookups,
-          .links = engine.links,
-          .invalidations = engine.invalidations,
-          .interrupts = impl_->interrupts,
-          .exceptions = impl_->exceptions,
-          .external_exits = impl_->external_exits};
+  VcpuCounters counters = impl_->counters;
+  counters.blocks = engine.blocks;
+  counters.instructions = engine.instructions;
+  counters.lookups = engine.lookups;
+  counters.links = engine.links;
+  counters.invalidations = engine.invalidations;
+  return counters;
 }
 
 // The interpreter generates none.

@@ -5,6 +5,7 @@
 // asked of VcpuHost. Not thread-safe, except request_exit().
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -52,10 +53,22 @@ class VcpuHost {
   virtual u8 acknowledge_interrupt() = 0;
 };
 
-/// Counters of --stats.
+/// What the CPU and its engines did since they were created. What is in the list is reported.
 struct VcpuCounters {
-  u64 blocks_translated = 0, instructions_translated = 0, lookups = 0, links = 0, invalidations = 0,
-      interrupts = 0, exceptions = 0, external_exits = 0;
+  u64 interpreted = 0;                 ///< instructions that tier 0 retired
+  u64 blocks = 0, instructions = 0;    ///< translated
+  u64 lookups = 0, links = 0;          ///< of blocks that were not found in front; made
+  u64 invalidations = 0;               ///< blocks whose code changed
+  u64 interrupts = 0, exceptions = 0;  ///< delivered
+  std::array<u64, 7> exits{};          ///< by Exit::Reason
+
+  struct Entry {
+    const char* group;
+    const char* name;
+    u64 value;
+  };
+  /// In the order of the report; entries of one group stand together.
+  std::vector<Entry> list() const;
 };
 
 class Vcpu {

@@ -116,7 +116,14 @@ class BadInput(Case):
         for words in (("--memory", "0"), ("--memory", "3X"), ("--memory", "1000000G"),
                       ("--memory", "-5M"), ("--memory", "3M"), ("--cpus", "2"), ("--cpus", "0"),
                       ("--cpus", "many"), ("--cpu", "no-such-model"), ("--cpu", "default,-nonsense"),
-                      ("--engine", "jit"), ("--clock", "atomic"),
+                      ("--engine", "jit"), ("--engine-seed", "x"),
+                      ("--engine", "lockstep", "--clock", "host"),
+                      ("--engine", "lockstep", "--trace", "exec:t"),
+                      ("--lockstep-share", "1/2"),
+                      ("--engine", "lockstep", "--lockstep-share", "2/1"),
+                      ("--engine", "lockstep", "--lockstep-share", "0/1"),
+                      ("--engine", "lockstep", "--lockstep-share", "5M"),
+                      ("--clock", "atomic"),
                       ("--clock", "host", "--deterministic"), ("--serial", "tcp:1"),
                       ("--serial", "file:"), ("--serial", "stdio", "--serial", "stdio"),
                       ("--serial", "none") + ("--serial", "none") * 4, ("--display", "gtk"),
@@ -264,6 +271,43 @@ class Guests(Case):
             self.ends(4, SPIN, "--deterministic", "--max-instructions", "1M", "--stats", stats)
             hashes.add(counters_of(stats)["state_hash"])
         self.assertEqual(len(hashes), 1)
+
+    def test_stats_as_a_table(self):
+        table = self.ends(0, prints(b"x") + POWER_OFF, "--deterministic", "--stats", "-").stderr
+        self.assertRegex(table, rb"(?m)^end +powered-off$")
+        self.assertRegex(table, rb"(?m)^instructions +5$")
+        self.assertRegex(table, rb"(?m)^  exits\n    budget +\d+\n    port +2$")
+
+    def test_lockstep_ends_as_one_machine_would(self):
+        for options in (("--engine", "lockstep"), ("--engine", "lockstep", "--engine-seed", "9"),
+                        ("--engine", "lockstep", "--lockstep-share", "100/200")):
+            self.ends(0, POWER_OFF, *options)
+            self.ends(85, out(0xF4, 42), "--debug-exit", *options)
+            self.ends(3, TRIPLE_FAULT, "--no-reboot", *options)
+            self.ends(5, HALT, *options)
+            result = self.ends(4, SPIN, "--max-instructions", "100000", *options)
+            self.assertIn(b"lockstep: 0 million instructions", result.stderr)
+            data = b"abc" * 40 + b"q"
+            self.assertEqual(self.ends(0, self.ECHO, *options, data=data).stdout, data)
+
+    def test_lockstep_gives_the_state_of_one_machine(self):
+        hashes = set()
+        for engine in ("interp", "lockstep"):
+            stats = self.path("stats.json")
+            self.ends(4, prints(b"x") + SPIN, "--deterministic", "--engine", engine,
+                      "--max-instructions", "300000", "--stats", stats)
+            hashes.add(counters_of(stats)["state_hash"])
+        self.assertEqual(len(hashes), 1)
+
+    def test_lockstep_can_be_stopped(self):
+        kernel = self.path("guest", elf(prints(b"line\n") + SPIN))
+        process = subprocess.Popen([PENUMBRA, "run", "--kernel", kernel, "--memory", "16M",
+                                    "--engine", "lockstep"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.assertEqual(process.stdout.readline(), b"line\n")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(TIMEOUT), 128 + signal.SIGTERM)
+        process.stdout.close()
 
     def test_closed_output_ends_the_run(self):
         kernel = self.path("guest", elf(prints(b"line\n") + b"\xe9" + struct.pack(

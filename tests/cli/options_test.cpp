@@ -102,7 +102,22 @@ TEST_CASE("engines are chosen by name") {
   CHECK(parse({"--kernel", "k", "--engine", "auto"})->engine == EngineKind::Auto);
   CHECK(parse({"--kernel", "k", "--engine", "baseline"})->engine == EngineKind::Baseline);
   CHECK(error_of({"--kernel", "k", "--engine", "intrep"}) ==
-        "--engine: 'intrep' is none of auto, interp, baseline; did you mean interp?");
+        "--engine: 'intrep' is none of auto, interp, baseline, lockstep; did you mean interp?");
+}
+
+TEST_CASE("lockstep is deterministic, of all of the run or a share of it") {
+  auto whole = parse({"--kernel", "k", "--engine", "lockstep", "--engine-seed", "5"});
+  REQUIRE(whole);
+  CHECK(whole->deterministic == true);
+  CHECK(whole->engine == machine::EngineKind::Baseline);
+  CHECK(whole->engine_seed == 5);
+  REQUIRE(whole->lockstep);
+  CHECK(whole->lockstep->alone == 0);
+  auto share = parse({"--kernel", "k", "--engine", "lockstep", "--lockstep-share", "50M/1G"});
+  REQUIRE(share);
+  CHECK(share->lockstep->window == 50'000'000);
+  CHECK(share->lockstep->alone == 950'000'000);
+  CHECK_FALSE(parse({"--kernel", "k", "--engine", "baseline"})->lockstep);
 }
 
 TEST_CASE("counts") {
