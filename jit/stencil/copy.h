@@ -26,12 +26,13 @@ struct StencilFill {
 void copy(const StencilTables& tables, const Stencil& stencil, const StencilFill& fill, u8* to,
           u64 run_address);
 
-/// Makes the continuation at `field`, run at `run_address`, go to `target`.
+/// Makes the continuation at `field`, run at `run_address`, go to `target`. Not for code that may
+/// be running: the field has no alignment.
 inline void link(u8* field, u64 run_address, u64 target) {
   i64 distance = static_cast<i64>(target - (run_address + 4));
   PENUMBRA_ASSERT(distance == static_cast<i32>(distance));
   i32 value = static_cast<i32>(distance);
-  __atomic_store(reinterpret_cast<i32*>(field), &value, __ATOMIC_RELAXED);
+  std::memcpy(field, &value, sizeof value);
 }
 
 }  // namespace penumbra::jit

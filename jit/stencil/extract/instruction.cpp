@@ -316,7 +316,8 @@ class Rewriter {
       case Place::Rm:
         return general_hole(modrm, 0, 0, operand);
       case Place::Base:
-        return general_hole(sib, 0, 0, operand);
+        return form_ == BaseForm::SwapWithIndex ? general_hole(sib, 3, 1, operand)
+                                                : general_hole(sib, 0, 0, operand);
       case Place::Index:
         return general_hole(sib, 3, 1, operand);
       case Place::Opcode:

@@ -1,6 +1,7 @@
 #include "jit/stencil/extract/object_file.h"
 
 #include <fmt/format.h>
+#include <llvm/Demangle/Demangle.h>
 #include <llvm/Object/ELF.h>
 
 #include <algorithm>
@@ -111,7 +112,7 @@ class Reader {
       throw BadObject{fmt::format("key {:#x}: no function in a section of its own", key)};
     std::span<const u8> code = contents(*at->second);
     return {.key = key,
-            .name = place.symbol.substr(place.symbol.find('.', 1) + 1),
+            .name = llvm::demangle(place.symbol.substr(place.symbol.find('.', 1) + 1)),
             .code = {code.begin(), code.end()},
             .relocations = relocations_of(*at->second)};
   }

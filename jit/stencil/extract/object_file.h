@@ -35,7 +35,7 @@ struct Relocation {
 
 struct StencilSource {
   u64 key = 0;
-  std::string name;
+  std::string name;  ///< demangled
   std::vector<u8> code;
   std::vector<Relocation> relocations;  ///< by offset
 };
