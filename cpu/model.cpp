@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
-
 namespace penumbra::cpu {
 namespace {
 
@@ -26,7 +24,6 @@ constexpr FeatureRow kFeatures[] = {
 #include "cpu/features.def"
 #undef PENUMBRA_FEATURE
 };
-static_assert(std::size(kFeatures) <= 64);
 
 /// What a feature cannot work without; taking the one away takes the other too.
 struct Dependency {
@@ -45,8 +42,6 @@ constexpr Dependency kDependencies[] = {
     {Feature::Lahf, Feature::LongMode},    {Feature::Fsgsbase, Feature::LongMode},
     {Feature::FxsrOpt, Feature::Fxsr},     {Feature::Pse36, Feature::Pse},
 };
-
-constexpr u64 feature_bit(Feature feature) { return bit(static_cast<u8>(feature)); }
 
 void apply(CpuidResult& result, const FeatureRow& row) {
   u32* registers[] = {&result.eax, &result.ebx, &result.ecx, &result.edx};
@@ -73,12 +68,11 @@ CpuModel::CpuModel() {
 }
 
 void CpuModel::set(Feature feature, bool present) {
+  features_[static_cast<u8>(feature)] = present;
   if (present) {
-    features_ |= feature_bit(feature);
     for (const Dependency& rule : kDependencies)
       if (rule.feature == feature && !has(rule.needs)) set(rule.needs, true);
   } else {
-    features_ &= ~feature_bit(feature);
     for (const Dependency& rule : kDependencies)
       if (rule.needs == feature && has(rule.feature)) set(rule.feature, false);
   }

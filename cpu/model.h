@@ -4,6 +4,7 @@
 // only what works. Models are parsed from "--cpu NAME[,+feature][,-feature]".
 #pragma once
 
+#include <bitset>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -18,6 +19,12 @@ enum class Feature : u8 {
 #undef PENUMBRA_FEATURE
 };
 
+constexpr size_t kFeatureCount = 0
+#define PENUMBRA_FEATURE(name, ...) +1
+#include "cpu/features.def"
+#undef PENUMBRA_FEATURE
+    ;
+
 enum class Vendor : u8 { Amd, Intel };
 
 struct CpuidResult {
@@ -31,7 +38,7 @@ class CpuModel {
   /// "default", "default,-sse2", ...; the error is one line for the user.
   static std::expected<CpuModel, std::string> parse(std::string_view text);
 
-  bool has(Feature feature) const { return (features_ >> static_cast<u8>(feature)) & 1; }
+  bool has(Feature feature) const { return features_[static_cast<u8>(feature)]; }
   void set(Feature feature, bool present);
   Vendor vendor() const { return vendor_; }
   u8 physical_address_bits() const { return 40; }
@@ -45,7 +52,7 @@ class CpuModel {
   std::string description() const;
 
  private:
-  u64 features_ = 0;
+  std::bitset<kFeatureCount> features_;
   Vendor vendor_ = Vendor::Amd;
 };
 
