@@ -41,6 +41,10 @@ constexpr Dependency kDependencies[] = {
     {Feature::Pdpe1gb, Feature::LongMode}, {Feature::Cx16, Feature::LongMode},
     {Feature::Lahf, Feature::LongMode},    {Feature::Fsgsbase, Feature::LongMode},
     {Feature::FxsrOpt, Feature::Fxsr},     {Feature::Pse36, Feature::Pse},
+    {Feature::Sse3, Feature::Sse2},        {Feature::Ssse3, Feature::Sse3},
+    {Feature::Sse41, Feature::Ssse3},      {Feature::Sse42, Feature::Sse41},
+    {Feature::Aes, Feature::Sse2},         {Feature::Pclmulqdq, Feature::Sse2},
+    {Feature::Sha, Feature::Sse2},
 };
 
 void apply(CpuidResult& result, const FeatureRow& row) {

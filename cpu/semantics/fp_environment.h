@@ -31,12 +31,14 @@ void enter(u32 guest_mxcsr);
 u32 leave(u32 guest_mxcsr);
 
 // Volatile, so that they keep their order among the arithmetic, which is volatile too.
-inline u32 read_host() {
+[[gnu::always_inline]] inline u32 read_host() {
   u32 mxcsr;
   asm volatile("stmxcsr %0" : "=m"(mxcsr));
   return mxcsr;
 }
-inline void write_host(u32 mxcsr) { asm volatile("ldmxcsr %0" : : "m"(mxcsr)); }
+[[gnu::always_inline]] inline void write_host(u32 mxcsr) {
+  asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+}
 
 }  // namespace fp_environment
 }  // namespace penumbra::cpu

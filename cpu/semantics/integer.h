@@ -443,6 +443,38 @@ struct Pext : NoFlags {
     return {value};
   }
 };
+
+/// CRC-32C (Castagnoli, reflected) of a's low 32 bits continued with b truncated to Source.
+template <class Source>
+struct Crc32 : NoFlags {
+  template <class T>
+  static constexpr Result<T> eval(T a, T b) {
+    return {static_cast<T>(continued(static_cast<u32>(a), static_cast<Source>(b)))};
+  }
+
+ private:
+  static constexpr u32 continued(u32 crc, Source data) {
+#ifdef __SSE4_2__
+    if constexpr (sizeof(Source) == 1) return __builtin_ia32_crc32qi(crc, data);
+    if constexpr (sizeof(Source) == 2) return __builtin_ia32_crc32hi(crc, data);
+    if constexpr (sizeof(Source) == 4) return __builtin_ia32_crc32si(crc, data);
+    if constexpr (sizeof(Source) == 8) return static_cast<u32>(__builtin_ia32_crc32di(crc, data));
+#else
+    constexpr u32 kPolynomial = 0x82f63b78;
+    u64 rest = data;
+    for (unsigned byte = 0; byte < sizeof(Source); ++byte, rest >>= 8) {
+      crc ^= static_cast<u8>(rest);
+      for (int i = 0; i < 8; ++i) crc = crc >> 1 ^ (crc & 1 ? kPolynomial : 0);
+    }
+    return crc;
+#endif
+  }
+};
+using Crc32Byte = Crc32<u8>;
+using Crc32Word = Crc32<u16>;
+using Crc32Doubleword = Crc32<u32>;
+using Crc32Quadword = Crc32<u64>;
+
 struct Select : NoFlags {
   template <class T>
   static constexpr Result<T> eval(T a, T b, u64 condition) {

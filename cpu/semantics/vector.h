@@ -4,6 +4,11 @@
 // unmasks an exception gets the checked form of vector_checked.h.
 #pragma once
 
+#include "cpu/semantics/vector_crypto.h"
 #include "cpu/semantics/vector_float.h"
 #include "cpu/semantics/vector_integer.h"
+#include "cpu/semantics/vector_round.h"
 #include "cpu/semantics/vector_shuffle.h"
+#include "cpu/semantics/vector_sse41.h"
+#include "cpu/semantics/vector_ssse3.h"
+#include "cpu/semantics/vector_text.h"

@@ -217,6 +217,18 @@ Outcome fstp(CpuContext& ctx, const Operands& ops) { return store(ctx, ops, Pop:
 Outcome fist(CpuContext& ctx, const Operands& ops) { return store_integer(ctx, ops, Pop::No); }
 Outcome fistp(CpuContext& ctx, const Operands& ops) { return store_integer(ctx, ops, Pop::Yes); }
 
+Outcome fisttp(CpuContext& ctx, const Operands& ops) {
+  TRY(check_waiting(ctx));
+  switch (ops.at[0].size) {
+    case 2:
+      return store_converted<0xdf, 0x08>(ctx, ops, 2, Pop::Yes);
+    case 4:
+      return store_converted<0xdb, 0x08>(ctx, ops, 4, Pop::Yes);
+    default:
+      return store_converted<0xdd, 0x08>(ctx, ops, 8, Pop::Yes);
+  }
+}
+
 /// D9 D8+i, an undocumented FSTP that an empty ST(0) passes silently: it only pops.
 Outcome fstpnce(CpuContext& ctx, const Operands& ops) {
   if (!is_empty(ctx.state.x87, 0)) return fstp(ctx, ops);

@@ -46,6 +46,12 @@ PENUMBRA_HANDLER vector_ternary(PENUMBRA_HANDLER_ARGUMENTS) {
   put_vector(s, u->d, cpu::eval_ternary<F>(a, b, c));
   PENUMBRA_NEXT;
 }
+template <class F>
+PENUMBRA_HANDLER vector_ternary_immediate(PENUMBRA_HANDLER_ARGUMENTS) {
+  V128 a = get<V128>(s, u->a), b = get<V128>(s, u->b), c = get<V128>(s, u->c);
+  put_vector(s, u->d, F::eval(a, b, c, static_cast<u8>(u->immediate)));
+  PENUMBRA_NEXT;
+}
 template <class F, Width W, class T>
 PENUMBRA_HANDLER vector_from_integer(PENUMBRA_HANDLER_ARGUMENTS) {
   V128 a = get<V128>(s, u->a);
@@ -100,6 +106,7 @@ Handler vector_handler(const MicroOp& op) {
 #define PENUMBRA_PICK_VectorUnaryImmediate(name) PENUMBRA_BY_WIDTH(vector_unary_immediate, name)
 #define PENUMBRA_PICK_VectorBinaryImmediate(name) PENUMBRA_BY_WIDTH(vector_binary_immediate, name)
 #define PENUMBRA_PICK_VectorTernary(name) PENUMBRA_BY_WIDTH(vector_ternary, name)
+#define PENUMBRA_PICK_VectorTernaryImmediate(name) return vector_ternary_immediate<cpu::name>
 #define PENUMBRA_PICK_VectorFromInteger(name) return from_integer_handler<cpu::name>(op.width)
 #define PENUMBRA_PICK_IntegerFromVector(name) return from_vector_handler<cpu::name>(op)
 #define PENUMBRA_PICK_VectorFlags(name) return flags_handler_of<cpu::name>(op.width)

@@ -213,14 +213,49 @@ void fill_operand(Test& test, u64 address, unsigned size, Random& random) {
     write_bytes(test, address + offset, interesting_lane(random, style));
 }
 
+bool compares_text(const Instruction& in) {
+  return in.mnemonic == ZYDIS_MNEMONIC_PCMPESTRI || in.mnemonic == ZYDIS_MNEMONIC_PCMPESTRM ||
+         in.mnemonic == ZYDIS_MNEMONIC_PCMPISTRI || in.mnemonic == ZYDIS_MNEMONIC_PCMPISTRM;
+}
+
+/// Eight bytes, or four words, of an alphabet so small that texts have something in common.
+u64 interesting_text(Random& random, bool words, unsigned zeros_one_in) {
+  static constexpr u64 kLetters[] = {1, 2, 3, 0x7f, 0x80, 0xff};
+  u64 text = 0;
+  for (unsigned i = 0; i < 64; i += words ? 16 : 8) {
+    u64 letter = kLetters[random() % std::size(kLetters)];
+    if (words && letter >= 0x7f) letter |= letter << 8 & 0x8000;
+    if (!chance(random, zeros_one_in)) text |= letter << i;
+  }
+  return text;
+}
+
+/// Texts in registers and in the operand, and lengths.
+void steer_text(Test& test, const Instruction& in, u64 address, Random& random) {
+  bool words = in.operands.immediate & 1;
+  unsigned zeros_one_in = 4 + random() % 60;
+  for (unsigned i = 0; i < 32; ++i)
+    test.state.fx.set(FxImage::kXmm + i * 8, interesting_text(random, words, zeros_one_in));
+  if (has_memory(in))
+    for (unsigned i = 0; i < 16; i += 8)
+      write_bytes(test, address + i, interesting_text(random, words, zeros_one_in));
+  if (in.operands.memory.base == 0 || in.operands.memory.base == 2 || chance(random, 4)) return;
+  for (unsigned i : {0, 2})
+    test.state.gpr[i] = chance(random, 2) ? random() % 18 : 0 - random() % 18;
+}
+
 void steer_instruction(Test& test, const Instruction& in, Random& random) {
   if (is_string(in)) return steer_string(test, in, random);
-  if (!has_memory(in)) return;
+  if (!has_memory(in)) {
+    if (compares_text(in)) steer_text(test, in, 0, random);
+    return;
+  }
   unsigned size = memory_size(in);
   u64 address = interesting_address(random, std::max(size, 1u), test.size);
   if (size >= 16 && !chance(random, 4)) address &= ~15ull;
   steer(test.state, in.operands.memory, address, random);
   fill_operand(test, address, size, random);
+  if (compares_text(in)) steer_text(test, in, address, random);
 }
 
 void draw_registers(Test& test, Random& random) {

@@ -1,5 +1,7 @@
-// The rows of cpu/instructions/vector.def: each lifts to a block that verifies, in every mode, and
-// raises what the manual's exception tables say (SDM 2, tables 2-18 to 2-25, 23-4 to 23-6).
+// The rows of cpu/instructions/vector.def and sse4.def: each lifts to a block that verifies, in
+// every mode, and raises what the manual's exception tables say (SDM 2, tables 2-18 to 2-25, 23-4
+// to 23-6).
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -18,6 +20,7 @@ using frontend::Mnemonic;
 const std::map<Mnemonic, std::string> kRows = {
 #define PENUMBRA_LIFT(mnemonic, feature, function, argument) {ZYDIS_MNEMONIC_##mnemonic, #mnemonic},
 #define PENUMBRA_NAMED(mnemonic, feature, function, effects) {ZYDIS_MNEMONIC_##mnemonic, #mnemonic},
+#include "cpu/instructions/sse4.def"
 #include "cpu/instructions/vector.def"
 #undef PENUMBRA_LIFT
 #undef PENUMBRA_NAMED
@@ -38,25 +41,27 @@ std::vector<Instruction> decode(std::vector<u8> bytes, CodeMode mode) {
   return {*decoded};
 }
 
-/// Every two-byte opcode with each mandatory prefix, REX.W and ModRM of either kind, and the
-/// string instructions.
+/// Every opcode of the maps behind 0Fh with each mandatory prefix, REX.W and ModRM of either kind,
+/// and the string instructions.
 std::vector<Instruction> vector_instructions(CodeMode mode) {
   std::vector<Instruction> all;
   auto add = [&](std::vector<u8> bytes) {
     for (Instruction& instruction : decode(bytes, mode)) all.push_back(instruction);
   };
-  for (u8 prefix : {0x3e, 0x66, 0xf2, 0xf3})
-    for (u8 rex : {0x48, 0x40})
-      for (unsigned opcode = 0; opcode < 256; ++opcode)
-        for (unsigned reg = 0; reg < 8; ++reg)
-          for (u8 modrm : {0xc1, 0x03}) {
-            if (!mode.is_long() && rex == 0x48) continue;
-            std::vector<u8> bytes{prefix};
-            if (mode.is_long()) bytes.push_back(rex);
-            bytes.insert(bytes.end(),
-                         {0x0f, static_cast<u8>(opcode), static_cast<u8>(modrm | reg << 3), 0x35});
-            add(bytes);
-          }
+  for (std::vector<u8> map : std::vector<std::vector<u8>>{{0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}})
+    for (u8 prefix : {0x3e, 0x66, 0xf2, 0xf3})
+      for (u8 rex : {0x48, 0x40})
+        for (unsigned opcode = 0; opcode < 256; ++opcode)
+          for (unsigned reg = 0; reg < 8; ++reg)
+            for (u8 modrm : {0xc1, 0x03}) {
+              if (!mode.is_long() && rex == 0x48) continue;
+              std::vector<u8> bytes{prefix};
+              if (mode.is_long()) bytes.push_back(rex);
+              bytes.insert(bytes.end(), map.begin(), map.end());
+              bytes.insert(bytes.end(),
+                           {static_cast<u8>(opcode), static_cast<u8>(modrm | reg << 3), 0x35});
+              add(bytes);
+            }
   add({0xa5});
   add({0xa7});
   return all;
@@ -204,7 +209,31 @@ TEST_CASE("MOVSD and CMPSD are string instructions where the operands are") {
 }
 
 TEST_CASE("PEXTRW to memory belongs to SSE4.1") {
-  CHECK(raised(lift(one({0x66, 0x0f, 0x3a, 0x15, 0x03, 0x00}), usable_mode())) == kUd);
+  cpu::CpuModel model;
+  Instruction to_memory = one({0x66, 0x0f, 0x3a, 0x15, 0x03, 0x00});
+  CHECK(raised(lift(to_memory, usable_mode(), model)) == kNone);
+  model.set(cpu::Feature::Sse41, false);
+  CHECK(raised(lift(to_memory, usable_mode(), model)) == kUd);
+}
+
+TEST_CASE("operands of text comparisons and of SHA, and LDDQU's, need no alignment") {
+  CodeMode mode = usable_mode();
+  for (std::vector<u8> bytes : std::vector<std::vector<u8>>{{0x66, 0x0f, 0x3a, 0x63, 0x03, 0x0c},
+                                                            {0x66, 0x0f, 0x3a, 0x60, 0x03, 0x0c},
+                                                            {0x0f, 0x38, 0xcb, 0x03},
+                                                            {0xf2, 0x0f, 0xf0, 0x03}})
+    CHECK_FALSE(has(lift(one(bytes), mode), Op::CheckAligned));
+  CHECK(has(lift(one({0x66, 0x0f, 0x38, 0x00, 0x03}), mode), Op::CheckAligned));  // PSHUFB
+  CHECK(has(lift(one({0x66, 0x0f, 0x38, 0xdc, 0x03}), mode), Op::CheckAligned));  // AESENC
+}
+
+TEST_CASE("a dot product raises the exceptions of each of its steps") {
+  CodeMode mode = usable_mode();
+  mode.set(CodeMode::kSseUnmasked, true);
+  Block block = lift(one({0x66, 0x0f, 0x3a, 0x40, 0xc1, 0xff}), mode);
+  INFO(print(block));
+  auto ends = [](const MicroOp& op) { return op.op == Op::EndSse; };
+  CHECK(std::count_if(block.ops.begin(), block.ops.end(), ends) == 3);
 }
 
 }  // namespace penumbra::translator

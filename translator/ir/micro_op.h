@@ -44,14 +44,15 @@ enum class Shape : u8 {
   Check,
   Control,
   // of vector_ops.def. V is V128 or V256 by the micro-op's width.
-  VectorUnary,            ///< V d = f(V a)
-  VectorBinary,           ///< V d = f(V a, V b)
-  VectorTernary,          ///< V d = f(V a, V b, V c)
-  VectorUnaryImmediate,   ///< V d = f(V a, u8 immediate)
-  VectorBinaryImmediate,  ///< V d = f(V a, V b, u8 immediate)
-  VectorFromInteger,      ///< V128 d = f(V128 a, u64 b at width, u8 immediate)
-  IntegerFromVector,      ///< u64 d = f(V a, u8 immediate), written at width; V by `from`
-  VectorFlags,            ///< flags (Explicit, u32) = f(V a, V b)
+  VectorUnary,             ///< V d = f(V a)
+  VectorBinary,            ///< V d = f(V a, V b)
+  VectorTernary,           ///< V d = f(V a, V b, V c)
+  VectorUnaryImmediate,    ///< V d = f(V a, u8 immediate)
+  VectorBinaryImmediate,   ///< V d = f(V a, V b, u8 immediate)
+  VectorTernaryImmediate,  ///< V128 d = f(V128 a, V128 b, V128 c, u8 immediate)
+  VectorFromInteger,       ///< V128 d = f(V128 a, u64 b at width, u8 immediate)
+  IntegerFromVector,       ///< u64 d = f(V a, u8 immediate), written at width; V by `from`
+  VectorFlags,             ///< flags (Explicit, u32) = f(V a, V b)
 };
 
 struct MicroOp {

@@ -120,4 +120,12 @@ void lift_bmi_binary(Lifter& l, u32 op) {
   l.binary_into(gpr_slot(l.operand(0).reg), operation, l.operand(0).width(), a, b, flags);
 }
 
+void lift_crc32(Lifter& l, u32) {
+  Slot sum = gpr_slot(l.operand(0).reg);
+  Width source = l.operand(1).width();
+  Op op = static_cast<Op>(static_cast<unsigned>(Op::Crc32Byte) + static_cast<unsigned>(source));
+  Width width = source == Width::W64 ? Width::W64 : Width::W32;
+  l.binary_into(sum, op, width, Value::in(sum), l.read(1), false);
+}
+
 }  // namespace penumbra::translator

@@ -52,6 +52,7 @@ void lift_bit_scan(Lifter& l, u32 op);
 void lift_count_zeros(Lifter& l, u32 op);  ///< LZCNT, TZCNT
 void lift_count(Lifter& l, u32 op);        ///< op0 = op(op1), flags
 void lift_bmi_binary(Lifter& l, u32 op);   ///< op0 = op(op1, op2), flags where it has any
+void lift_crc32(Lifter& l, u32);
 
 // flags.cpp
 void lift_carry(Lifter& l, u32 op);  ///< CLC (And), STC (Or), CMC (Xor)

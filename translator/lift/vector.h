@@ -1,4 +1,4 @@
-// Lift functions of the MMX, SSE and SSE2 rows (cpu/instructions/vector.def).
+// Lift functions of the vector rows (cpu/instructions/vector.def and sse4.def).
 //
 // One function a family of operand forms; the argument is the Op unless said otherwise. Whether
 // the instruction may run at all (CR0.EM, CR0.TS, CR4.OSFXSR, a pending x87 exception) is decided
@@ -50,5 +50,29 @@ void lift_pinsrw(Lifter& l, u32);
 void lift_pextrw(Lifter& l, u32);
 void lift_pmovmskb(Lifter& l, u32);
 void lift_move_mask(Lifter& l, u32 op);  ///< MOVMSKPS, MOVMSKPD
+
+// vector_sse4.cpp
+void lift_packed_unary(Lifter& l, u32 op);  ///< integer, XMM or MMX: op0 = op(op1)
+void lift_pshufb(Lifter& l, u32);
+void lift_palignr(Lifter& l, u32);
+void lift_movddup(Lifter& l, u32);
+void lift_duplicate(Lifter& l, u32 lanes);    ///< MOVSLDUP, MOVSHDUP, as PSHUFD's immediate
+void lift_blend_variable(Lifter& l, u32 op);  ///< XMM0 chooses
+void lift_extension(Lifter& l, u32 op);       ///< PMOVSX, PMOVZX
+void lift_insert(Lifter& l, u32 op);          ///< PINSRB, PINSRD, PINSRQ
+void lift_extract(Lifter& l, u32 op);         ///< PEXTRx to a register or memory
+void lift_insertps(Lifter& l, u32);
+void lift_vector_test(Lifter& l, u32 op);  ///< flags = op(op0, op1)
+void lift_sha(Lifter& l, u32 op);          ///< AMD processors take memory at any address
+void lift_sha1_rounds(Lifter& l, u32);
+void lift_sha256_rounds(Lifter& l, u32);
+enum class TextForm : u32 { ExplicitIndex, ExplicitMask, ImplicitIndex, ImplicitMask };
+void lift_compare_text(Lifter& l, u32 form);
+
+// vector_sse4_float.cpp
+void lift_horizontal(Lifter& l, u32 op);   ///< HADDPS...: op of even and odd lanes
+void lift_alternate(Lifter& l, u32 op);    ///< ADDSUBPS: subtracts in even lanes
+void lift_dot_product(Lifter& l, u32 op);  ///< DPPS, DPPD; op multiplies
+void lift_round(Lifter& l, u32 op);        ///< op of control 0; the immediate selects
 
 }  // namespace penumbra::translator

@@ -36,20 +36,6 @@ void end_checked(Lifter& l, const MicroOp& op) {
           .immediate = form_of(op.op).encode()});
 }
 
-/// Emits `op` so that its exceptions are raised before its vector register is written.
-void emit_float(Lifter& l, MicroOp op) {
-  if (!is_checked(l)) {
-    l.emit(op);
-    return;
-  }
-  Slot into = op.d;
-  op.d = l.vector_temporary();
-  l.emit({.op = Op::BeginSse});
-  l.emit(op);
-  end_checked(l, op);
-  emit_unary(l, Op::VectorMove, into, op.d);
-}
-
 /// As emit_float(), for a general register of `width`.
 void emit_float_to_integer(Lifter& l, MicroOp op) {
   if (!is_checked(l)) {
@@ -94,6 +80,19 @@ NamedCall checked_mmx_conversion(Op op) {
 }
 
 }  // namespace
+
+void emit_float(Lifter& l, MicroOp op) {
+  if (!is_checked(l)) {
+    l.emit(op);
+    return;
+  }
+  Slot into = op.d;
+  op.d = l.vector_temporary();
+  l.emit({.op = Op::BeginSse});
+  l.emit(op);
+  end_checked(l, op);
+  emit_unary(l, Op::VectorMove, into, op.d);
+}
 
 void lift_float_binary(Lifter& l, u32 op) {
   if (!sse_usable(l)) return;

@@ -28,6 +28,10 @@ inline u8 immediate_of(const Lifter& l) { return static_cast<u8>(l.operands().im
 void emit_unary(Lifter& l, Op op, Slot d, Slot a, u8 immediate = 0);
 void emit_binary(Lifter& l, Op op, Slot d, Slot a, Slot b, u8 immediate = 0);
 
+/// Emits floating-point arithmetic `op` so that its exceptions are raised before its vector
+/// register is written.
+void emit_float(Lifter& l, MicroOp op);
+
 /// MMX instructions set TOP to 0 and all tags to valid (SDM 1, 9.6.2).
 void enter_mmx(Lifter& l);
 /// enter_mmx(), and the written register's exponent becomes all ones.

@@ -33,8 +33,10 @@ void lift_pinsrw(Lifter& l, u32) {
 }
 
 void lift_pextrw(Lifter& l, u32) {
-  // Memory as the destination is SSE4.1's.
-  if (l.operand(0).is_memory()) return l.raise(Vector::Ud);
+  if (l.operand(0).is_memory()) {
+    if (l.model().has(cpu::Feature::Sse41)) return lift_extract(l, static_cast<u32>(Op::Pextrw));
+    return l.raise(Vector::Ud);
+  }
   bool mmx = is_mmx(l, 1);
   if (!packed_usable(l, 1)) return;
   u8 index = immediate_of(l) & (mmx ? 3 : 7);
