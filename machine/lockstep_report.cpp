@@ -38,27 +38,35 @@ std::span<const u8> code_page(Vm& vm, u64 linear) {
   return {host, kPageSize};
 }
 
-std::string micro_ops(Vm& vm, const std::vector<Instruction>& block) {
-  const Instruction& first = block.front();
+std::optional<translator::Block> translate_at(Vm& vm, const Instruction& first, size_t most) {
   translator::CodeView view{code_page(vm, first.linear), static_cast<u16>(first.linear & kPageMask),
                             code_page(vm, page_of(first.linear) + kPageSize)};
   if (view.page.empty()) return {};
-  auto translated =
-      translator::translate(view, first.mode, vm.model(), static_cast<u32>(block.size()));
-  return translated ? translator::print(*translated) : "";
+  return translator::translate(view, first.mode, vm.model(), static_cast<u32>(most));
 }
 
 std::string heading(const char* text) { return fmt::format("\n{}:\n", text); }
 
+/// The block that ends the straight line of instructions, which may consist of several.
+std::string last_block_report(MachinePair& pair, const std::vector<Instruction>& line) {
+  for (size_t first = 0; first < line.size();) {
+    auto block = translate_at(pair.reference(), line[first], line.size() - first);
+    if (!block) return {};
+    size_t next = first + std::max<size_t>(1, block->instructions.size());
+    if (next < line.size()) {
+      first = next;
+      continue;
+    }
+    std::string text = heading("Micro-ops of the last block") + translator::print(*block);
+    std::string host = pair.subject().vcpu().describe_block(line[first].rip);
+    return host.empty() ? text : text + heading("The subject's host code") + host;
+  }
+  return {};
+}
+
 std::string block_report(MachinePair& pair, const RecentInstructions& recent) {
-  std::string text = heading("The last instructions, as the reference ran them");
-  text += listing(recent.all());
-  std::vector<Instruction> block = recent.last_block();
-  if (block.empty()) return text;
-  text += heading("Micro-ops since the last branch") + micro_ops(pair.reference(), block);
-  std::string host = pair.subject().vcpu().describe_block(block.front().rip);
-  if (!host.empty()) text += heading("The subject's host code") + host;
-  return text;
+  return heading("The last instructions, as the reference ran them") + listing(recent.all()) +
+         last_block_report(pair, recent.last_line());
 }
 
 std::string row(const std::string& name, const std::string& reference, const std::string& subject) {
@@ -141,7 +149,7 @@ void RecentInstructions::add(const cpu::CpuState& state) {
   recent_.push_back(instruction);
 }
 
-std::vector<Instruction> RecentInstructions::last_block() const {
+std::vector<Instruction> RecentInstructions::last_line() const {
   if (recent_.empty()) return {};
   size_t first = recent_.size() - 1;
   auto follows = [this](size_t i) {

@@ -42,8 +42,8 @@ class RecentInstructions {
   RecentInstructions(const RecentInstructions&) = delete;
 
   const std::deque<Instruction>& all() const { return recent_; }
-  /// Those behind the last branch, in one page: what a block is made of.
-  std::vector<Instruction> last_block() const;
+  /// Those behind the last taken branch, in one page.
+  std::vector<Instruction> last_line() const;
 
  private:
   static constexpr size_t kMost = 64;

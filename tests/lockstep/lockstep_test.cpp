@@ -115,7 +115,7 @@ TEST_CASE("a report shows both states, the instructions and their micro-ops") {
   CHECK(report.find("* rdi ") != std::string::npos);
   CHECK(report.find("  rax ") != std::string::npos);
   CHECK(report.find("mov byte ptr [0x200000], al") != std::string::npos);
-  CHECK(report.find("Micro-ops since the last branch") != std::string::npos);
+  CHECK(report.find("Micro-ops of the last block:\n+000") != std::string::npos);
 }
 
 TEST_CASE("wrong memory is traced to its instruction, though memory is compared rarely") {
