@@ -4,60 +4,68 @@ namespace penumbra::jit {
 namespace {
 
 void copy_bytes(const u8* from, u8* to, u32 size) {
-  for (u32 at = 0; at < size; at += 32) std::memcpy(to + at, from + at, 32);
+  u32 at = 0;
+  do {
+    std::memcpy(to + at, from + at, 32);
+    at += 32;
+  } while (at < size);
 }
 
-void fill_register(const RegisterHole& hole, u32 number, u8* to) {
-  u8* field = to + hole.field;
-  *field ^= static_cast<u8>((number & 7) << hole.shift);
-  *(field - hole.distance) ^= static_cast<u8>((number >> 3) << hole.extension_bit);
+/// Collects the holes of a window in a register, so that no hole waits for the store of another.
+/// A window's bytes come from the stencil: those that it shares with the window before have no
+/// holes of that.
+void fill_registers(std::span<const RegisterHole> holes, const u8* registers, const u8* from,
+                    u8* to) {
+  for (size_t i = 0; i < holes.size();) {
+    u32 window = holes[i].window;
+    u64 word;
+    std::memcpy(&word, from + window, sizeof word);
+    do {
+      u64 number = registers[holes[i].operand];
+      word ^= (number & 7) << holes[i].low ^ (number >> 3) << holes[i].high;
+    } while (++i < holes.size() && holes[i].window == window);
+    std::memcpy(to + window, &word, sizeof word);
+  }
 }
 
 template <class T>
-void store(u8* to, u64 value, bool fits) {
-  PENUMBRA_ASSERT(fits);
-  T narrow = static_cast<T>(value);
-  std::memcpy(to, &narrow, sizeof(T));
-}
-
-bool fits_signed(u64 value, u32 bits) {
+void store(u8* to, u64 value) {
   i64 number = static_cast<i64>(value);
-  return number >> (bits - 1) == number >> 63;
+  bool fits_signed = number == static_cast<std::make_signed_t<T>>(value);
+  PENUMBRA_ASSERT(fits_signed || value == static_cast<T>(value));
+  T narrow = static_cast<T>(value);
+  std::memcpy(to, &narrow, sizeof narrow);
 }
 
-bool fits_either(u64 value, u32 bits) { return value >> bits == 0 || fits_signed(value, bits); }
+/// The types that are not four bytes long.
+void fill_odd(HoleType type, u64 value, u8* field) {
+  if (type == HoleType::Abs64) return store<u64>(field, value);
+  return type == HoleType::Abs16 ? store<u16>(field, value) : store<u8>(field, value);
+}
 
 void fill_value(const Hole& hole, u64 value, u8* to, u64 run_address) {
   u8* field = to + hole.offset;
   value += static_cast<u64>(i64{hole.addend});
-  switch (hole.type) {
-    case HoleType::Abs32S:
-      return store<u32>(field, value, fits_signed(value, 32));
-    case HoleType::Abs32:
-      return store<u32>(field, value, value >> 32 == 0);
-    case HoleType::Abs8:
-      return store<u8>(field, value, fits_either(value, 8));
-    case HoleType::Abs16:
-      return store<u16>(field, value, fits_either(value, 16));
-    case HoleType::Abs64:
-      return store<u64>(field, value, true);
-    case HoleType::Rel32:
-      value -= run_address + hole.offset;
-      return store<u32>(field, value, fits_signed(value, 32));
-  }
+  if (hole.type < HoleType::Abs32) return fill_odd(hole.type, value, field);
+  value -= hole.type == HoleType::Rel32 ? run_address + hole.offset : 0;
+  u32 narrow = static_cast<u32>(value);
+  u64 sign_extended = static_cast<u64>(i64{static_cast<i32>(narrow)});
+  PENUMBRA_ASSERT(value == (hole.type == HoleType::Abs32 ? u64{narrow} : sign_extended));
+  std::memcpy(field, &narrow, sizeof narrow);
 }
 
 }  // namespace
 
 void copy(const StencilTables& tables, const Stencil& stencil, const StencilFill& fill, u8* to,
           u64 run_address) {
-  copy_bytes(tables.code.data() + stencil.code, to, stencil.size);
-  const RegisterHole* registers = tables.register_holes.data() + stencil.first_register_hole;
-  for (u32 i = 0; i < stencil.register_hole_count; i++)
-    fill_register(registers[i], fill.registers[registers[i].operand], to);
-  const Hole* values = tables.holes.data() + stencil.first_hole;
-  for (u32 i = 0; i < stencil.value_hole_count; i++)
-    fill_value(values[i], fill.values[static_cast<u32>(values[i].kind)], to, run_address);
+  const u8* from = tables.code.data() + stencil.code;
+  copy_bytes(from, to, stencil.size);
+  fill_registers(
+      {tables.register_holes.data() + stencil.first_register_hole, stencil.register_hole_count},
+      fill.registers, from, to);
+  for (const Hole& hole :
+       std::span(tables.holes.data() + stencil.first_hole, stencil.value_hole_count))
+    fill_value(hole, fill.values[static_cast<u32>(hole.kind)], to, run_address);
 }
 
 }  // namespace penumbra::jit

@@ -49,12 +49,12 @@ constexpr u32 kValueHoleKinds = 8;
 
 /// How a hole's value is stored; the names are those of the ABI's relocations (x86-64 psABI 4.4.1).
 enum class HoleType : u8 {
-  Abs8,    ///< fits as signed or unsigned
-  Abs16,   ///< fits as signed or unsigned
+  Abs8,   ///< fits as signed or unsigned
+  Abs16,  ///< fits as signed or unsigned
+  Abs64,
   Abs32,   ///< zero-extended: the value is below 2^32
   Abs32S,  ///< sign-extended
-  Abs64,
-  Rel32,  ///< to the address of the field; the addend makes up for the rest of the instruction
+  Rel32,   ///< to the address of the field; the addend makes up for the rest of the instruction
 };
 
 /// The field at `offset` holds value + addend.
@@ -66,12 +66,12 @@ struct Hole {
 };
 static_assert(sizeof(Hole) == 8);
 
-/// A register number in an instruction: its low three bits at `shift` of the byte `field`, its high
-/// bit at bit `extension_bit` of the byte `distance` in front of that (a REX or VEX prefix, or the
-/// same byte where VEX keeps four bits together).
+/// A register number in an instruction. Places are bits of the little-endian 64-bit word that
+/// starts at byte `window` of the code: the number's low three bits start at `low`, its high bit
+/// (in a REX or VEX prefix, or in the same byte) is at `high`. Holes of one window follow each
+/// other; where two windows overlap, neither has holes in the other's bytes.
 struct RegisterHole {
-  u16 field;
-  u16 distance : 4, shift : 3, extension_bit : 3, operand : 3;
+  u32 low : 6, high : 6, operand : 4, window : 16;
 };
 static_assert(sizeof(RegisterHole) == 4);
 

@@ -49,6 +49,22 @@ std::optional<RelocationForm> absolute_form(u32 type) {
 
 // -- laying out -----------------------------------------------------------------------------------
 
+/// Packs fields into as few windows as their order allows. The bytes of a field are at most five
+/// apart, and its extension comes first.
+std::vector<RegisterHole> windowed(std::vector<RegisterField> fields) {
+  std::ranges::sort(fields, {}, &RegisterField::extension);
+  std::vector<RegisterHole> holes;
+  u32 window = 0;
+  for (const RegisterField& field : fields) {
+    if (holes.empty() || field.field >= window + 8) window = field.extension;
+    holes.push_back({.low = 8 * (field.field - window) + field.shift,
+                     .high = 8 * (field.extension - window) + field.extension_bit,
+                     .operand = field.operand,
+                     .window = window & 0xffff});
+  }
+  return holes;
+}
+
 constexpr u8 kJump = 0xff;  ///< instead of a condition
 
 struct LaidJump {
@@ -81,6 +97,7 @@ class Layout {
       for (const LaidJump& jump : jumps_[block]) put(jump);
     }
     result_.falls_through = goes_to_next_;
+    result_.register_holes = windowed(std::move(registers_));
     return std::move(result_);
   }
 
@@ -151,9 +168,10 @@ class Layout {
   Result<> put(const Instruction& instruction) {
     u32 start = here();
     result_.code.insert(result_.code.end(), instruction.bytes.begin(), instruction.bytes.end());
-    for (RegisterHole hole : instruction.register_holes) {
-      hole.field = static_cast<u16>(hole.field + start);
-      result_.register_holes.push_back(hole);
+    for (RegisterField place : instruction.registers) {
+      place.field += start;
+      place.extension += start;
+      registers_.push_back(place);
     }
     for (const RelocatedField& field : instruction.fields)
       if (Result<> good = put(field, start); !good) return good;
@@ -228,6 +246,7 @@ class Layout {
   const FlowGraph& graph_;
   std::vector<std::vector<LaidJump>> jumps_;  ///< behind each block's body
   std::vector<u32> places_;
+  std::vector<RegisterField> registers_;
   bool goes_to_next_ = false;
   ExtractedStencil result_;
 };

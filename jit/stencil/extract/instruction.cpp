@@ -308,26 +308,29 @@ class Rewriter {
     if (form == BaseForm::SwapWithIndex) swap_base_and_index();
   }
 
-  RegisterHole hole(Place place, u32 operand) {
+  /// Makes the place that of register 0 of whichever operand, and tells where it is.
+  RegisterField open(Place place, u32 operand) {
     u32 modrm = in_.raw.modrm.offset + moved_, sib = in_.raw.sib.offset + moved_;
     switch (place) {
       case Place::Reg:
-        return general_hole(modrm, 3, 2, operand);
+        return open_field(modrm, 3, 2, operand);
       case Place::Rm:
-        return general_hole(modrm, 0, 0, operand);
+        return open_field(modrm, 0, 0, operand);
       case Place::Base:
-        return form_ == BaseForm::SwapWithIndex ? general_hole(sib, 3, 1, operand)
-                                                : general_hole(sib, 0, 0, operand);
+        return form_ == BaseForm::SwapWithIndex ? open_field(sib, 3, 1, operand)
+                                                : open_field(sib, 0, 0, operand);
       case Place::Index:
-        return general_hole(sib, 3, 1, operand);
+        return open_field(sib, 3, 1, operand);
       case Place::Opcode:
-        return general_hole(opcode_, 0, 0, operand);
+        return open_field(opcode_, 0, 0, operand);
       case Place::Vvvv:
         result_[prefix_ + 2] |= 0x78;
-        return make(prefix_ + 2, 0, 3, 6, operand);
-      default:  // Is4
-        result_.back() &= 0x0f;
-        return make(static_cast<u32>(result_.size()) - 1, 0, 4, 7, operand);
+        return {prefix_ + 2, 3, prefix_ + 2, 6, operand};
+      default: {
+        u32 last = static_cast<u32>(result_.size()) - 1;  // is4
+        result_[last] &= 0x0f;
+        return {last, 4, last, 7, operand};
+      }
     }
   }
 
@@ -390,22 +393,14 @@ class Rewriter {
 
   /// `bit` of the REX prefix, or of the second byte of VEX, where the same bits are inverted and
   /// five places up.
-  RegisterHole general_hole(u32 field, u32 shift, u32 bit, u32 operand) {
+  RegisterField open_field(u32 field, u32 shift, u32 bit, u32 operand) {
     result_[field] &= static_cast<u8>(~(7u << shift));
     if (!decoded_.is_vex()) {
       result_[prefix_] &= static_cast<u8>(~(1u << bit));
-      return make(field, field - prefix_, shift, bit, operand);
+      return {field, shift, prefix_, bit, operand};
     }
     result_[prefix_ + 1] |= static_cast<u8>(1u << (bit + 5));
-    return make(field, field - prefix_ - 1, shift, bit + 5, operand);
-  }
-
-  static RegisterHole make(u32 field, u32 distance, u32 shift, u32 extension_bit, u32 operand) {
-    return {.field = static_cast<u16>(field),
-            .distance = static_cast<u16>(distance & 15),
-            .shift = static_cast<u16>(shift & 7),
-            .extension_bit = static_cast<u16>(extension_bit & 7),
-            .operand = static_cast<u16>(operand & 7)};
+    return {field, shift, prefix_ + 1, bit + 5, operand};
   }
 
   const Decoded& decoded_;
@@ -448,7 +443,7 @@ Result<> open_registers(const Decoded& decoded, const std::vector<Use>& uses, co
     std::optional<u32> operand = operand_of(use.reg, rules);
     if (!operand) continue;
     if (use.place == Place::Implicit) return refused("an implicit use of an operand's register");
-    instruction.register_holes.push_back(rewriter.hole(use.place, *operand));
+    instruction.registers.push_back(rewriter.open(use.place, *operand));
   }
   return {};
 }

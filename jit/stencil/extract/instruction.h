@@ -29,6 +29,14 @@ struct RelocatedField {
   Relocation relocation{};
 };
 
+/// Where an instruction holds the number of an operand's register, relative to its first byte: the
+/// low three bits at `shift` of byte `field`, the high one at `extension_bit` of byte `extension`.
+struct RegisterField {
+  u32 field = 0, shift = 0;
+  u32 extension = 0, extension_bit = 0;
+  u32 operand = 0;
+};
+
 struct Instruction {
   enum class Kind : u8 { Plain, Nop, Jump, ConditionalJump, IndirectJump };
 
@@ -38,7 +46,7 @@ struct Instruction {
   u32 length = 0;    ///< in the source
   i64 target = 0;    ///< of a direct jump without a relocation: offset in the source
   std::vector<u8> bytes;
-  std::vector<RegisterHole> register_holes;  ///< relative to the first byte
+  std::vector<RegisterField> registers;
   std::vector<RelocatedField> fields;
   OperandSet reads, writes;  ///< a write that keeps a part of the register is also a read
   OperandSet not_rbp;

@@ -30,8 +30,8 @@ void put(std::string& text, const Hole& h) {
 }
 
 void put(std::string& text, const RegisterHole& h) {
-  fmt::format_to(std::back_inserter(text), "{{{},{},{},{},{}}},\n", h.field, u32{h.distance},
-                 u32{h.shift}, u32{h.extension_bit}, u32{h.operand});
+  fmt::format_to(std::back_inserter(text), "{{{},{},{},{}}},\n", u32{h.low}, u32{h.high},
+                 u32{h.operand}, u32{h.window});
 }
 
 void put(std::string& text, const Stencil& s) {
