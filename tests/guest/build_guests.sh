@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the initramfs images of ./dev run, the boot tests and the benchmarks that are older than
-# their sources: build/guest/{shell,selftest,bench}.cpio. Usage: build_guests.sh NAME...
+# their sources: build/guest/{shell,selftest,soak,bench}.cpio. Usage: build_guests.sh NAME...
 set -euo pipefail
 . "$(dirname "$0")/../../scripts/common.sh"
 here=$top/tests/guest
@@ -29,6 +29,10 @@ for name in "$@"; do
       program float "$here/float.c"
       image selftest "init=$here/selftest.sh" "workload.sh=$here/workload.sh" \
         "bin/float=$guest/float"
+      ;;
+    soak)
+      program float "$here/float.c"
+      image soak "init=$here/soak.sh" "workload.sh=$here/workload.sh" "bin/float=$guest/float"
       ;;
     bench)
       "$top/benchmarks/guest/build.sh" "$guest/kit"
