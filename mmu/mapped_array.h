@@ -18,12 +18,7 @@ template <class T>
 class MappedArray {
  public:
   MappedArray() = default;
-  explicit MappedArray(u64 count) : size_(count) {
-    void* pages = ::mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    PENUMBRA_ASSERT(pages != MAP_FAILED);
-    data_ = static_cast<T*>(pages);
-  }
+  explicit MappedArray(u64 count) : size_(count) { data_ = map(nullptr, 0); }
   MappedArray(MappedArray&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   MappedArray& operator=(MappedArray&& other) noexcept {
@@ -39,9 +34,17 @@ class MappedArray {
   const T& operator[](u64 index) const { return data_[index]; }
   T* data() { return data_; }
   u64 size() const { return size_; }
+  /// All zeroes again, at the same place, and the memory goes back to the host.
+  void clear() { map(data_, MAP_FIXED); }
 
  private:
   u64 bytes() const { return size_ * sizeof(T); }
+  T* map(T* place, int flags) const {
+    void* pages = ::mmap(place, bytes(), PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+    PENUMBRA_ASSERT(pages != MAP_FAILED);
+    return static_cast<T*>(pages);
+  }
 
   T* data_ = nullptr;
   u64 size_ = 0;

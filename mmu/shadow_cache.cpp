@@ -1,5 +1,7 @@
 #include "mmu/shadow_cache.h"
 
+#include <algorithm>
+
 namespace penumbra::mmu {
 
 ShadowCache::ShadowCache(PhysicalMemory& memory, Mmu::Counters& counters)
@@ -18,7 +20,7 @@ ShadowSpace& ShadowCache::space(const Root& root, const PagingMode& mode) {
       spaces_[i].last_used = ++clock_;
       return spaces_[i];
     }
-  ShadowSpace& space = least_recent(nullptr);
+  ShadowSpace& space = *std::ranges::min_element(spaces_, {}, &ShadowSpace::last_used);
   if (space.used()) retire(space);
   space.adopt(root, mode);
   hashes_[&space - spaces_.data()] = hash;
@@ -27,14 +29,22 @@ ShadowSpace& ShadowCache::space(const Root& root, const PagingMode& mode) {
   return space;
 }
 
-ShadowSpace& ShadowCache::least_recent(const ShadowSpace* except) {
+ShadowSpace* ShadowCache::least_recent_but(const ShadowSpace& except) {
   ShadowSpace* oldest = nullptr;
   for (ShadowSpace& space : spaces_) {
-    if (&space == except || (except && !space.has_views())) continue;
+    if (&space == &except || !space.has_views()) continue;
     if (!oldest || space.last_used < oldest->last_used) oldest = &space;
   }
-  PENUMBRA_ASSERT(oldest);  // one space has four views at most, there are more
-  return *oldest;
+  return oldest;
+}
+
+/// Takes the memory of views from the spaces used least recently, in the end from `space` itself.
+void ShadowCache::make_room(ShadowSpace& space) {
+  while (views_.crowded()) {
+    ShadowSpace* oldest = least_recent_but(space);
+    if (!oldest) return space.clear();
+    retire(*oldest);
+  }
 }
 
 void ShadowCache::retire(ShadowSpace& space) {
@@ -45,7 +55,7 @@ void ShadowCache::retire(ShadowSpace& space) {
 
 ShadowTable& ShadowCache::view(ShadowSpace& space, ViewKind kind) {
   if (space.view(kind) == ViewPool::kNone) {
-    if (views_.exhausted()) retire(least_recent(&space));
+    if (views_.exhausted()) retire(*least_recent_but(space));  // one space has four at most
     space.set_view(kind, views_.take());
   }
   return views_.table(space.view(kind));

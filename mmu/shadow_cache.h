@@ -28,6 +28,8 @@ class ShadowCache final : public ShadowListener {
   void fill(ShadowSpace& space, ViewKind kind, u64 linear, const Grant& grant) {
     view(space, kind);
     space.fill(kind, linear, grant);
+    if (views_.crowded()) [[unlikely]]
+      make_room(space);
   }
   /// ViewPool::writable_page() for a store that is about to happen; the view must exist.
   RamPage writable_page(const ShadowSpace& space, ViewKind kind, u64 linear, u32 size);
@@ -41,7 +43,9 @@ class ShadowCache final : public ShadowListener {
   static bool must_drop(const PagingMode& mode, unsigned level, u64 old, u64 now);
 
  private:
-  ShadowSpace& least_recent(const ShadowSpace* except);
+  /// The space used least recently of those with views, or nullptr.
+  ShadowSpace* least_recent_but(const ShadowSpace& except);
+  void make_room(ShadowSpace& space);
   void entries_written(const TableUses::Use& use, RamPage page, u32 offset, u32 size,
                        const u8* old);
   void retire(ShadowSpace& space);

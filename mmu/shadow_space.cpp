@@ -111,8 +111,18 @@ void ShadowSpace::fill(ViewKind kind, u64 linear, const Grant& grant) {
   unsigned page = page_in_region(linear);
   region->filled[page / 64] |= bit(page % 64);
   if (grant.execute) region->executed[page / 64] |= bit(page % 64);
-  if (mode_.kind == PagingKind::Long && ShadowTable::confusable(linear)) return;
+  count_chunk(*region, kind, page);
   views_.fill(view(kind), linear, grant);
+}
+
+void ShadowSpace::count_chunk(Region& region, ViewKind kind, unsigned page) {
+  constexpr unsigned kChunks = 512 / ViewPool::kChunkPages;
+  static_assert(kChunks * kViewKinds <= 16);
+  u16 chunk =
+      static_cast<u16>(1u << (static_cast<u8>(kind) * kChunks + page / ViewPool::kChunkPages));
+  if (region.chunks & chunk) return;
+  region.chunks |= chunk;
+  views_.count_chunk(view(kind));
 }
 
 bool ShadowSpace::executed(u64 linear) {
@@ -174,6 +184,8 @@ void ShadowSpace::clear() {
   }
   regions_.clear();
   buckets_.clear();
+  for (ViewPool::ViewId view : view_)
+    if (view != ViewPool::kNone) views_.reset(view);
 }
 
 void ShadowSpace::retire() {

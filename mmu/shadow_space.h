@@ -26,7 +26,8 @@ class ShadowSpace {
   struct Region {
     u64 base = 0;
     u64 filled[8] = {};
-    u64 executed[8] = {};   ///< of the filled pages, those that were translated for execution
+    u64 executed[8] = {};  ///< of the filled pages, those that were translated for execution
+    u16 chunks = 0;  ///< bits 4 k to 4 k + 3: of the view of kind k, where it ever had an entry
     bool has_path = false;  ///< without it nothing is filled
     u8 levels = 0;          ///< table pages on the path, root first; 0 with paging off
     std::array<RamPage, kMostLevels> tables{};
@@ -64,7 +65,7 @@ class ShadowSpace {
   void drop_page(u64 linear);
   /// Forgets everything in [base, base + size), with the paths; an upper or large entry changed.
   void drop_range(u64 base, u64 size);
-  /// Forgets everything. The views stay.
+  /// Forgets everything. The views stay, without memory.
   void clear();
   /// Gives the views back; the space no longer matches any root.
   void retire();
@@ -79,6 +80,7 @@ class ShadowSpace {
   void drop_pages(Region& region);
   void drop_in_views(u64 linear);
   void renew_epochs();
+  void count_chunk(Region& region, ViewKind kind, unsigned page);
   void forget_path(Region& region);
   TableUses::Use use_of(const Region& region, u8 step) const;
 

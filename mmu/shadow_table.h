@@ -1,14 +1,12 @@
 // One view of a shadow page table: the tagged table that generated code probes inline.
 //
-// One compare covers presence, page crossing and canonical form: the page of the access's last byte
-// must equal the tag found at the index of its first byte. So a page must not be held if it shares
-// its index with the page below it, from which an access could cross: confusable(). A zero-filled
-// table is empty: tag 0 is page 0, whose index is 0, and init() marks that entry as absent. The
-// page below page 0, from which a 64-bit access wraps, has that index, too. kAbsent never equals
-// a page. Only pages that were executed have an execute_tag.
+// So large that it is indexed by the page number itself, and all of it but the touched pages is
+// virtual (MappedArray). One compare covers presence, page crossing and canonical form: the page of
+// the access's last byte must equal the tag found at the index of its first byte. A zero-filled
+// table is empty: tag 0 is page 0, and init() marks the entries at the indices of page 0 and of the
+// last page (an access that wraps) as absent. Two adjacent pages never share an index. kAbsent
+// never equals a page. Only pages that were executed have an execute_tag.
 #pragma once
-
-#include <bit>
 
 #include "common/types.h"
 
@@ -24,7 +22,7 @@ static_assert(sizeof(ShadowEntry) == 32);
 
 struct ShadowTable {
   static constexpr u64 kAbsent = ~0ull;
-  static constexpr u32 kIndexBits = 15, kEntryShift = 5;
+  static constexpr u32 kIndexBits = 30;
   static constexpr u64 kEntries = 1ull << kIndexBits;
 
   /// Names this view together with its mapping of executed pages, for caches of code that reach
@@ -35,27 +33,25 @@ struct ShadowTable {
   alignas(64) ShadowEntry entries[kEntries];
 
   /// Makes a zero-filled table empty.
-  void init() { entries[0] = {kAbsent, kAbsent, kAbsent, 0}; }
+  void init() {
+    for (u64 page : {0ull, ~0ull}) entry(page) = {kAbsent, kAbsent, kAbsent, 0};
+  }
 
-  /// Bytes from entries[0] to the entry of `linear`: rotate, xor, shift, mask. Bits 12..26 of the
-  /// address are folded with bits 27..41, so that streams a power of two apart do not collide.
+  /// Bits 12..41 of the address. Streams that are a power of two apart do not collide, up to 2 TiB.
+  static constexpr u64 index(u64 linear) { return (linear >> 12) & (kEntries - 1); }
+  /// Bytes from entries[0] to the entry of `linear`: shift, mask (in 32 bits), and a scale of 8 for
+  /// the host's addressing mode.
   static constexpr u64 offset(u64 linear) {
-    static_assert(sizeof(ShadowEntry) == 1 << kEntryShift);
-    u64 folded = linear ^ std::rotr(linear, kIndexBits);
-    return (folded >> (12 - kEntryShift)) & ((kEntries - 1) << kEntryShift);
-  }
-  static constexpr u64 index(u64 linear) { return offset(linear) >> kEntryShift; }
-
-  /// Whether the page of `linear` has the index of the page below it: where a carry into it changes
-  /// every bit that offset() folds, so at multiples of 2^41. Where addresses have 32 bits nothing
-  /// lies below page 0, and it may be held.
-  static constexpr bool confusable(u64 linear) {
-    constexpr u64 kClearBits = ((1ull << (2 * kIndexBits - 1)) - 1) << 12;
-    return (linear & kClearBits) == 0;
+    static_assert(sizeof(ShadowEntry) == 32 && kIndexBits == 30);
+    return u64{static_cast<u32>(linear >> 10) & ~3u} * 8;
   }
 
-  ShadowEntry& entry(u64 linear) { return entries[index(linear)]; }
-  const ShadowEntry& entry(u64 linear) const { return entries[index(linear)]; }
+  ShadowEntry& entry(u64 linear) {
+    return *reinterpret_cast<ShadowEntry*>(reinterpret_cast<u8*>(entries) + offset(linear));
+  }
+  const ShadowEntry& entry(u64 linear) const {
+    return const_cast<ShadowTable*>(this)->entry(linear);
+  }
 
   /// Host address of an access that needs no slow path, else nullptr.
   u8* for_read(u64 linear, u32 size) const {

@@ -22,6 +22,15 @@ ViewPool::ViewId ViewPool::take() {
   return view;
 }
 
+void ViewPool::reset(ViewId id) {
+  View& view = views_[id];
+  view.table.clear();
+  view.links.clear();
+  view.table[0].init();
+  chunks_ -= std::exchange(view.chunks, 0);
+  renew_epoch(id);
+}
+
 void ViewPool::insert(SlotId slot) {
   Link& added = link(slot);
   SlotId& head = writers_[added.page];

@@ -33,13 +33,24 @@ class ViewPool {
   using ViewId = u16;
   static constexpr ViewId kNone = 0xffff;
   static constexpr unsigned kMostViews = 128;
+  /// Host memory is used by chunks: 128 entries are a page, their links another.
+  static constexpr u64 kChunkPages = kPageSize / sizeof(ShadowEntry), kMostChunks = 4096;
 
   explicit ViewPool(u64 ram_pages) : writers_(ram_pages) {}
 
   bool exhausted() const { return free_.empty() && views_.size() == kMostViews; }
-  /// An empty view; not to be called when exhausted(). Views that go back must be empty.
+  /// An empty view; not to be called when exhausted(). Views that go back must be reset.
   ViewId take();
   void give_back(ViewId view) { free_.push_back(view); }
+  /// Gives an empty view's memory back to the host.
+  void reset(ViewId view);
+  /// Another kChunkPages of the view's pages have their first entry.
+  void count_chunk(ViewId view) {
+    ++views_[view].chunks;
+    ++chunks_;
+  }
+  /// The views use more memory of the host than they should.
+  bool crowded() const { return chunks_ > kMostChunks; }
   ShadowTable& table(ViewId view) { return *views_[view].table.data(); }
 
   void fill(ViewId view, u64 linear, const Grant& grant);
@@ -61,7 +72,7 @@ class ViewPool {
   void drop_writers(RamPage page);
 
  private:
-  using SlotId = u32;  ///< view << kIndexBits | index, plus 1 in lists so that 0 means none
+  using SlotId = u64;  ///< view << kIndexBits | index, plus 1 in lists so that 0 means none
   static constexpr u64 kTracked = 1;
   struct Link {
     SlotId next, previous;  ///< valid while the write tag is a page
@@ -70,10 +81,11 @@ class ViewPool {
   struct View {
     MappedArray<ShadowTable> table{1};
     MappedArray<Link> links{ShadowTable::kEntries};
+    u64 chunks = 0;
   };
 
   static SlotId slot_id(ViewId view, u64 index) {
-    return (u32{view} << ShadowTable::kIndexBits | static_cast<u32>(index)) + 1;
+    return (u64{view} << ShadowTable::kIndexBits | index) + 1;
   }
   Link& link(SlotId slot) {
     return views_[(slot - 1) >> ShadowTable::kIndexBits].links[(slot - 1) & kIndexMask];
@@ -81,11 +93,12 @@ class ViewPool {
   void insert(SlotId slot);
   void remove(SlotId slot);
 
-  static constexpr u32 kIndexMask = ShadowTable::kEntries - 1;
+  static constexpr u64 kIndexMask = ShadowTable::kEntries - 1;
   std::vector<View> views_;
   std::vector<ViewId> free_;
   MappedArray<SlotId> writers_;  ///< head of each RAM page's list
   u64 last_epoch_ = 0;
+  u64 chunks_ = 0;  ///< of all views
 };
 
 }  // namespace penumbra::mmu

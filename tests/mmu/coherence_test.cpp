@@ -1,4 +1,5 @@
 // That shadow tables are never stale and that what has not changed is never filled again.
+#include "mmu/shadow_view.h"
 #include "tests/mmu/world.h"
 
 namespace penumbra::mmu::test {
@@ -301,53 +302,59 @@ TEST_CASE("Modes that translate differently do not share entries") {
   CHECK(world.ram<u8>(0x5000) == 9);
 }
 
-TEST_CASE("Neighbouring pages that a view may hold never share an index") {
-  constexpr u64 kPast = 1 << 20;
-  for (u64 page = 0; page < kPast; ++page) {
+TEST_CASE("Pages that are near or a power of two apart never share an entry") {
+  for (u64 page = 0; page < 1 << 20; ++page) {
     u64 linear = page << 12;
     if (ShadowTable::index(linear) == ShadowTable::index(linear + 4096)) FAIL("page " << page);
   }
-  for (unsigned k = 1; k < 52; ++k) {  // index() is linear over XOR: carries are all that matters
-    u64 below = ((1ull << k) - 1) << 12;
-    bool shared = ShadowTable::index(below) == ShadowTable::index(below + 4096);
-    CHECK(shared == ShadowTable::confusable(below + 4096));
-  }
-  CHECK(ShadowTable::index(~0ull) == ShadowTable::index(0));
-  CHECK(ShadowTable::confusable(0));
-  CHECK(!ShadowTable::confusable(0x3ffff000));
+  for (unsigned apart = 12; apart < 42; ++apart)
+    for (u64 page : {0ull, 5ull, 0xffffull, 0xffffffff81000ull})
+      CHECK(ShadowTable::index(page << 12) != ShadowTable::index((page << 12) + bit(apart)));
+  for (u64 linear : {0x1000ull, 0x7f1234567000ull, ~0ull, 0x555555554fffull})
+    CHECK(ShadowTable::offset(linear) == ShadowTable::index(linear) * sizeof(ShadowEntry));
 }
 
-TEST_CASE("Streams a power of two apart do not evict each other") {
-  for (unsigned apart = 12; apart < 42; ++apart) {
-    INFO("2^" << apart);
-    std::vector<bool> taken(ShadowTable::kEntries);
-    for (u64 page = 0; page < 512; ++page) {
-      CHECK(ShadowTable::index(page << 12) != ShadowTable::index((page << 12) + (1ull << apart)));
-    }
-    // A stride uses as many entries as the bits above it allow.
-    u64 most = std::min<u64>(ShadowTable::kEntries, 1ull << (42 - apart));
-    for (u64 step = 0; step < most; ++step) {
-      u64 index = ShadowTable::index(step << apart);
-      if (taken[index]) FAIL("step " << step);
-      taken[index] = true;
-    }
-  }
-}
-
-TEST_CASE("An access into a page that is confusable with the one below it is answered truly") {
+TEST_CASE("An access that wraps around the address space is answered truly") {
   World world;
-  for (u64 boundary : {3ull << 41, 0ull}) {
-    Tables tables(world, kFirst + (boundary ? 0 : 0x40000));
-    tables.map(boundary, 0x7000 | kAll);
-    tables.map(boundary - 4096, 0x9000 | kAll);
-    world.use(long_mode(tables.root));
-    world.store<u64>(boundary, 0x1111111122222222);
-    world.store<u64>(boundary - 8, 0x3333333344444444);
-    CHECK(world.mmu.table()->for_read(boundary - 4, 8) == nullptr);
-    CHECK(world.load<u64>(boundary - 4) == 0x2222222233333333);
-    CHECK(world.load<u64>(boundary) == 0x1111111122222222);
-    CHECK(world.mmu.table()->for_read(boundary - 8, 8) != nullptr);
-  }
+  Tables tables(world, kFirst);
+  tables.map(0, 0x7000 | kAll);
+  tables.map(0ull - 4096, 0x9000 | kAll);
+  world.use(long_mode(tables.root));
+  CHECK(world.mmu.table()->for_read(0ull - 4, 8) == nullptr);
+  world.store<u64>(0, 0x1111111122222222);
+  CHECK(world.mmu.table()->for_read(0ull - 4, 8) == nullptr);
+  world.store<u64>(0ull - 8, 0x3333333344444444);
+  CHECK(world.mmu.table()->for_read(0ull - 4, 8) == nullptr);
+  CHECK(world.load<u64>(0ull - 4) == 0x2222222233333333);
+}
+
+TEST_CASE("Views that use too much of the host's memory give it back") {
+  World world;
+  Tables tables(world, kFirst), others(world, kSecond);
+  u64 directory = tables.next_page();  // 512 times the same large page, in each of 16 GiB
+  for (u64 i = 0; i < 512; ++i) world.poke<u64>(directory + 8 * i, kAll | kPs);
+  for (u64 i = 0; i < 16; ++i) world.poke<u64>(tables.entry_at(i << 30, 3), directory | kAll);
+  others.map(0x5000, 0x7000 | kAll);
+  world.use(long_mode(kSecond));
+  world.store<u8>(0x5000, 1);
+  const ShadowTable* other_table = world.mmu.table();
+  CHECK(other_table->for_read(0x5000, 1) != nullptr);
+  world.use(long_mode(kFirst));
+  constexpr u64 kChunk = ViewPool::kChunkPages * kPageSize;
+  auto touch = [&](u64 from, u64 to) {
+    for (u64 chunk = from; chunk < to; ++chunk)
+      world.mmu.probe(chunk * kChunk, 1, Access::Read, Privilege::Current);
+  };
+  touch(0, ViewPool::kMostChunks - 1);
+  CHECK(world.mmu.counters().evictions == 0);
+  CHECK(other_table->for_read(0x5000, 1) != nullptr);
+  touch(ViewPool::kMostChunks - 1, ViewPool::kMostChunks);  // of others first
+  CHECK(world.mmu.counters().evictions >= 1);
+  CHECK(other_table->for_read(0x5000, 1) == nullptr);
+  CHECK(world.mmu.table()->for_read(0, 1) != nullptr);
+  touch(ViewPool::kMostChunks, 2 * ViewPool::kMostChunks);
+  CHECK(world.mmu.table()->for_read(0, 1) == nullptr);
+  CHECK(world.mmu.table()->for_read(kChunk * (2 * ViewPool::kMostChunks - 1), 1) != nullptr);
 }
 
 }  // namespace
