@@ -16,17 +16,37 @@ enum class Operation : u8 { Add = 0, Mul = 1, Sub = 4, Subr = 5, Div = 6, Divr =
 enum class Pop : bool { No, Yes };
 
 template <Operation O>
-HostResult compute(const HostOperands& in, MemorySource& source) {
-  constexpr u8 kReg = static_cast<u8>(static_cast<u8>(O) << 3);
-  constexpr u8 kRegisters = 0xc1 | kReg;  // ST(0), ST(1)
+struct Forms {
+  static constexpr u8 kReg = static_cast<u8>(static_cast<u8>(O) << 3);
+  static constexpr HostInstruction kSingle = host_instruction<0xd8, kReg>;
+  static constexpr HostInstruction kDouble = host_instruction<0xdc, kReg>;
+  static constexpr HostInstruction kRegisters = host_instruction < 0xd8, 0xc1 | kReg > ;  // ST(1)
+};
+
+template <Operation O>
+u16 compute(const HostOperands& in, MemorySource& source, X87Register& destination) {
   switch (source.kind) {
     case MemorySource::Kind::Single:
-      return host_execute<0xd8, kReg>(in, source.bytes);
+      return host_compute<Forms<O>::kSingle, 1, 1>(in, source.bytes, &destination);
     case MemorySource::Kind::Double:
-      return host_execute<0xdc, kReg>(in, source.bytes);
+      return host_compute<Forms<O>::kDouble, 1, 1>(in, source.bytes, &destination);
     default:
-      return host_execute<0xd8, kRegisters>(in);
+      return host_compute<Forms<O>::kRegisters, 2, 2>(in, nullptr, &destination);
   }
+}
+
+/// Stack faults and unmasked exceptions. False: the operands stay and nothing is popped.
+template <Operation O>
+bool compute_checked(X87State& x87, const HostOperands& in, MemorySource& source,
+                     unsigned destination) {
+  HostInstruction instruction = source.kind == MemorySource::Kind::Single   ? Forms<O>::kSingle
+                                : source.kind == MemorySource::Kind::Double ? Forms<O>::kDouble
+                                                                            : Forms<O>::kRegisters;
+  HostResult out = run_image(instruction, in, source.bytes);
+  merge_status(x87, out.status, Status::kC1);
+  if (out.abandoned(x87.control)) return false;
+  set_st(x87, destination, out.st[0]);
+  return true;
 }
 
 using Reader = Expected<> (*)(CpuContext&, const Operands&, MemorySource&);
@@ -39,11 +59,12 @@ Outcome arithmetic(CpuContext& ctx, const Operands& ops, Pop pops = Pop::No) {
   X87State& x87 = ctx.state.x87;
   unsigned destination = source.kind == MemorySource::Kind::None ? ops.at[0].reg & 7 : 0;
   HostOperands in = binary_operands(x87, destination, source, ops);
-  HostResult out = compute<O>(in, source);
   track(ctx, ops);
-  merge_status(x87, out.status, Status::kC1);
-  if (out.abandoned(x87.control)) return Next::Continue;
-  set_st(x87, destination, out.st[0]);
+  if (in.needs_image()) [[unlikely]] {
+    if (!compute_checked<O>(x87, in, source, destination)) return Next::Continue;
+  } else {
+    merge_status(x87, compute<O>(in, source, st(x87, destination)), Status::kC1);
+  }
   if (pops == Pop::Yes) pop(x87);
   return Next::Continue;
 }

@@ -10,17 +10,30 @@ namespace {
 
 enum class Order : u8 { Signals, Quiet };  ///< whether a quiet NaN is an invalid operand
 
+/// The status that the host's comparison leaves.
+template <HostInstruction Instruction, unsigned kOperands>
+u16 compare_on_host(const HostOperands& in, void* memory) {
+  if (in.needs_image()) [[unlikely]]
+    return run_image(Instruction, in, memory).status;
+  return host_compute<Instruction, kOperands, kOperands>(in, memory, nullptr);
+}
+
 template <Order O>
-HostResult compare(const HostOperands& in, MemorySource& source) {
-  if constexpr (O == Order::Quiet) return host_execute<0xdd, 0xe1>(in);
+u16 compare(const HostOperands& in, MemorySource& source) {
+  if constexpr (O == Order::Quiet) return compare_on_host<host_instruction<0xdd, 0xe1>, 2>(in, {});
   switch (source.kind) {
     case MemorySource::Kind::Single:
-      return host_execute<0xd8, 0x10>(in, source.bytes);
+      return compare_on_host<host_instruction<0xd8, 0x10>, 1>(in, source.bytes);
     case MemorySource::Kind::Double:
-      return host_execute<0xdc, 0x10>(in, source.bytes);
+      return compare_on_host<host_instruction<0xdc, 0x10>, 1>(in, source.bytes);
     default:
-      return host_execute<0xd8, 0xd1>(in);
+      return compare_on_host<host_instruction<0xd8, 0xd1>, 2>(in, {});
   }
+}
+
+/// An unmasked invalid or denormal operand: nothing is popped.
+bool abandoned(const X87State& x87, u16 status) {
+  return status & ~x87.control & Status::kBeforeComputation;
 }
 
 using Reader = Expected<> (*)(CpuContext&, const Operands&, MemorySource&);
@@ -32,10 +45,10 @@ Outcome compare_conditions(CpuContext& ctx, const Operands& ops, unsigned pops) 
   MemorySource source;
   TRY(Read(ctx, ops, source));
   X87State& x87 = ctx.state.x87;
-  HostResult out = compare<O>(binary_operands(x87, 0, source, ops), source);
+  u16 status = compare<O>(binary_operands(x87, 0, source, ops), source);
   track(ctx, ops);
-  merge_status(x87, out.status, Status::kConditions);
-  if (out.abandoned(x87.control)) return Next::Continue;
+  merge_status(x87, status, Status::kConditions);
+  if (abandoned(x87, status)) return Next::Continue;
   while (pops-- > 0) pop(x87);
   return Next::Continue;
 }
@@ -51,11 +64,11 @@ Outcome compare_flags(CpuContext& ctx, const Operands& ops, unsigned pops) {
   MemorySource none;
   HostOperands in = binary_operands(x87, 0, none, ops);
   u32 flags = 0;
-  HostResult out = host_execute_flags<ModRm>(in, flags);
+  u16 status = compare_on_host<host_compare_flags<ModRm>, 2>(in, &flags);
   track(ctx, ops);
-  merge_status(x87, out.status, in.empty[0] || in.empty[1] ? Status::kC1 : 0);
+  merge_status(x87, status, in.empty[0] || in.empty[1] ? Status::kC1 : 0);
   ctx.state.set_arithmetic_flags(flags);
-  if (out.abandoned(x87.control)) return Next::Continue;
+  if (abandoned(x87, status)) return Next::Continue;
   while (pops-- > 0) pop(x87);
   return Next::Continue;
 }
@@ -108,9 +121,9 @@ Outcome fucomip(CpuContext& ctx, const Operands& ops) {
 Outcome ftst(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
   X87State& x87 = ctx.state.x87;
-  HostResult out = host_execute<0xd9, 0xe4>(top_operands(x87, 1));
+  u16 status = compare_on_host<host_instruction<0xd9, 0xe4>, 1>(top_operands(x87, 1), nullptr);
   track(ctx, ops);
-  merge_status(x87, out.status, Status::kConditions);
+  merge_status(x87, status, Status::kConditions);
   return Next::Continue;
 }
 

@@ -33,6 +33,20 @@ bool is_normal(const X87Register& value) {
   return exponent != 0 && exponent != 0x7fff && value.mantissa >> 63;
 }
 
+/// A result in ST(0)'s place, where there are as many as operands; the plain case goes directly.
+template <u8 ModRm, unsigned Count = 1>
+Outcome replace_top(CpuContext& ctx, const Operands& ops, u16 conditions = Status::kC1) {
+  TRY(check_waiting(ctx));
+  X87State& x87 = ctx.state.x87;
+  HostOperands in = top_operands(x87, Count);
+  if (in.needs_image()) [[unlikely]]
+    return finish<ModRm>(ctx, ops, in, conditions);
+  track(ctx, ops);
+  u16 status = host_compute<host_instruction<0xd9, ModRm>, Count, Count>(in, nullptr, &st(x87, 0));
+  merge_status(x87, status, conditions);
+  return Next::Continue;
+}
+
 /// An invalid operation leaves C0 and C3, the quotient's bits, as they were.
 template <u8 ModRm>
 Outcome remainder(CpuContext& ctx, const Operands& ops) {
@@ -44,7 +58,17 @@ Outcome remainder(CpuContext& ctx, const Operands& ops) {
 
 template <u8 ModRm>
 Outcome constant(CpuContext& ctx, const Operands& ops) {
-  return function<ModRm, 0, Pushes::Yes>(ctx, ops);
+  TRY(check_waiting(ctx));
+  X87State& x87 = ctx.state.x87;
+  HostOperands in = top_operands(x87, 0, true);
+  if (in.needs_image()) [[unlikely]]
+    return finish<ModRm>(ctx, ops, in, Status::kC1);
+  track(ctx, ops);
+  move_top(x87, -1);
+  u16 status = host_compute<host_instruction<0xd9, ModRm>, 0, 1>(in, nullptr, &st(x87, 0));
+  set_full(x87, 0);
+  merge_status(x87, status, Status::kC1);
+  return Next::Continue;
 }
 
 /// C2 tells an argument out of range.
@@ -60,7 +84,7 @@ Outcome fldlg2(CpuContext& ctx, const Operands& ops) { return constant<0xec>(ctx
 Outcome fldln2(CpuContext& ctx, const Operands& ops) { return constant<0xed>(ctx, ops); }
 Outcome fldz(CpuContext& ctx, const Operands& ops) { return constant<0xee>(ctx, ops); }
 
-Outcome f2xm1(CpuContext& ctx, const Operands& ops) { return function<0xf0, 1>(ctx, ops); }
+Outcome f2xm1(CpuContext& ctx, const Operands& ops) { return replace_top<0xf0>(ctx, ops); }
 Outcome fyl2x(CpuContext& ctx, const Operands& ops) { return function<0xf1, 2>(ctx, ops); }
 Outcome fptan(CpuContext& ctx, const Operands& ops) {
   return function<0xf2, 1, Pushes::Yes>(ctx, ops, kRange);
@@ -72,13 +96,13 @@ Outcome fxtract(CpuContext& ctx, const Operands& ops) {
 Outcome fprem1(CpuContext& ctx, const Operands& ops) { return remainder<0xf5>(ctx, ops); }
 Outcome fprem(CpuContext& ctx, const Operands& ops) { return remainder<0xf8>(ctx, ops); }
 Outcome fyl2xp1(CpuContext& ctx, const Operands& ops) { return function<0xf9, 2>(ctx, ops); }
-Outcome fsqrt(CpuContext& ctx, const Operands& ops) { return function<0xfa, 1>(ctx, ops); }
+Outcome fsqrt(CpuContext& ctx, const Operands& ops) { return replace_top<0xfa>(ctx, ops); }
 Outcome fsincos(CpuContext& ctx, const Operands& ops) {
   return function<0xfb, 1, Pushes::Yes>(ctx, ops, kRange);
 }
-Outcome frndint(CpuContext& ctx, const Operands& ops) { return function<0xfc, 1>(ctx, ops); }
-Outcome fscale(CpuContext& ctx, const Operands& ops) { return function<0xfd, 2>(ctx, ops); }
-Outcome fsin(CpuContext& ctx, const Operands& ops) { return function<0xfe, 1>(ctx, ops, kRange); }
-Outcome fcos(CpuContext& ctx, const Operands& ops) { return function<0xff, 1>(ctx, ops, kRange); }
+Outcome frndint(CpuContext& ctx, const Operands& ops) { return replace_top<0xfc>(ctx, ops); }
+Outcome fscale(CpuContext& ctx, const Operands& ops) { return replace_top<0xfd, 2>(ctx, ops); }
+Outcome fsin(CpuContext& ctx, const Operands& ops) { return replace_top<0xfe>(ctx, ops, kRange); }
+Outcome fcos(CpuContext& ctx, const Operands& ops) { return replace_top<0xff>(ctx, ops, kRange); }
 
 }  // namespace penumbra::cpu::ops

@@ -36,7 +36,7 @@ Image image_of(const HostOperands& in) {
 
 }  // namespace
 
-HostResult detail::run_image(HostInstruction instruction, const HostOperands& in, void* memory) {
+HostResult run_image(HostInstruction instruction, const HostOperands& in, void* memory) {
   u16 host_control;
   Image image = image_of(in);
   asm volatile("fnstcw %0\n\tfrstor %1" : "=m"(host_control) : "m"(image));
@@ -51,17 +51,6 @@ HostResult detail::run_image(HostInstruction instruction, const HostOperands& in
     out.empty[i] = tag_is_empty(image.tags, (top + i) & 7);
   }
   return out;
-}
-
-HostOperands top_operands(const X87State& state, unsigned count, bool pushes) {
-  HostOperands in = no_operands(state);
-  in.count = count;
-  for (unsigned i = 0; i < count; ++i) {
-    in.st[i] = &st(state, i);
-    in.empty[i] = is_empty(state, i);
-  }
-  in.full = pushes && !is_empty(state, 7);
-  return in;
 }
 
 void commit_top(X87State& state, const HostOperands& in, const HostResult& out, u16 conditions) {

@@ -2,9 +2,10 @@
 //
 // The host executes the same instruction under the guest's control word, with its operands in ST(0)
 // and ST(1) of an otherwise empty stack; whoever calls puts the results in their places. The plain
-// case (every exception masked, no stack fault possible) loads and stores single registers. Every
-// other case goes through a state image, in which the host itself responds to empty registers, a
-// full stack and unmasked exceptions, exactly as the guest's unit has to.
+// case (every exception masked, no stack fault possible) loads and stores single registers; where
+// the number of results is known, they need no way round (host_compute). Every other case goes
+// through a state image, in which the host itself responds to empty registers, a full stack and
+// unmasked exceptions, exactly as the guest's unit has to.
 // The host's control word is restored; its exceptions and its register contents are not. Exceptions
 // that the guest has too may stay set on the host, since clearing them costs more than the rest.
 #pragma once
@@ -67,12 +68,11 @@ inline u16 host_status() {
   return status;
 }
 
-/// The guest's control word on the host for the duration of a scope, and no exceptions but the
-/// guest's. Only for control words that mask every exception.
+/// The guest's control word on the host for the duration of a scope. Only for control words that
+/// mask every exception.
 class HostControl {
  public:
-  HostControl(u16 guest, u16 sticky) : guest_(guest), before_(host_status()) {
-    if (before_ & Status::kSticky & ~sticky) asm volatile("fnclex");
+  explicit HostControl(u16 guest) : guest_(guest) {
     asm volatile("fnstcw %0" : "=m"(host_));
     if (host_ != guest_) asm volatile("fldcw %0" : : "m"(guest_));
   }
@@ -82,51 +82,70 @@ class HostControl {
   HostControl(const HostControl&) = delete;
   HostControl& operator=(const HostControl&) = delete;
 
-  /// Values on the stack, by TOP then and now.
-  unsigned depth(u16 status) const { return ((before_ >> 11) - (status >> 11)) & 7; }
-
  private:
   u16 guest_, host_ = 0;
-  u16 before_;
 };
+
+inline void clear_host_exceptions() { asm volatile("fnclex"); }
 
 /// Registers in memory have the layout of m80.
 inline void push(const X87Register& value) { asm volatile("fldt %0" : : "m"(value)); }
 inline void pop(X87Register& value) { asm volatile("fstpt %0" : "+m"(value)); }
+inline void discard() { asm volatile("fstp %st(0)"); }
 
 /// Operands into the host's stack, results back out of it.
 template <HostInstruction Instruction>
 HostResult run_plain(const HostOperands& in, void* memory) {
   HostResult out;
-  HostControl scope(in.control, in.sticky);
+  HostControl scope(in.control);
+  u16 before = host_status();
+  if (before & Status::kSticky & ~in.sticky) clear_host_exceptions();
   for (unsigned i = in.count; i-- > 0;) push(*in.st[i]);
   Instruction(memory);
   out.status = host_status();
-  unsigned depth = scope.depth(out.status);
+  unsigned depth = ((before >> 11) - (out.status >> 11)) & 7;
   out.pushed = static_cast<int>(depth) - static_cast<int>(in.count);
   for (unsigned i = 0; i < depth; ++i) pop(out.st[i & 1]);
   return out;
 }
 
-HostResult run_image(HostInstruction instruction, const HostOperands& in, void* memory);
+/// With `kOperands` on the stack before; returns the status behind it.
+template <HostInstruction Instruction, unsigned kOperands>
+u16 attempt(const HostOperands& in, void* memory) {
+  for (unsigned i = kOperands; i-- > 0;) push(*in.st[i]);
+  Instruction(memory);
+  return host_status();
+}
 
 }  // namespace detail
+
+/// Every case but the plain one.
+HostResult run_image(HostInstruction instruction, const HostOperands& in, void* memory);
+
+/// An instruction in the plain case that takes `kOperands` and leaves `kResults` on the stack, the
+/// topmost of which goes to `result` (none where that is null; it may be an operand). Returns the
+/// exceptions and condition bits.
+template <HostInstruction Instruction, unsigned kOperands, unsigned kResults>
+u16 host_compute(const HostOperands& in, void* memory, X87Register* result) {
+  detail::HostControl scope(in.control);
+  u16 status = detail::attempt<Instruction, kOperands>(in, memory);
+  if (status & Status::kSticky & ~in.sticky) [[unlikely]] {
+    // New to the guest, or left on the host by something else: once more from none.
+    for (unsigned i = 0; i < kResults; ++i) detail::discard();
+    detail::clear_host_exceptions();
+    status = detail::attempt<Instruction, kOperands>(in, memory);
+  }
+  for (unsigned i = 0; i < kResults; ++i)
+    i == 0 && result != nullptr ? detail::pop(*result) : detail::discard();
+  return status;
+}
 
 template <u8 Opcode, u8 ModRm>
 HostResult host_execute(const HostOperands& in, void* memory = nullptr) {
   constexpr HostInstruction kInstruction = host_instruction<Opcode, ModRm>;
   if (in.needs_image()) [[unlikely]]
-    return detail::run_image(kInstruction, in, memory);
+    return run_image(kInstruction, in, memory);
   return detail::run_plain<kInstruction>(in, memory);
-}
-
-/// The flags that the comparison of ST(0) and ST(1) leaves, also where it raises an exception.
-template <u8 ModRm>
-HostResult host_execute_flags(const HostOperands& in, u32& flags) {
-  constexpr HostInstruction kInstruction = host_compare_flags<ModRm>;
-  if (in.needs_image()) [[unlikely]]
-    return detail::run_image(kInstruction, in, &flags);
-  return detail::run_plain<kInstruction>(in, &flags);
 }
 
 /// No operands yet; control word, exceptions and condition bits of the guest.
@@ -138,7 +157,16 @@ inline HostOperands no_operands(const X87State& state) {
   return in;
 }
 /// ST(0) .. ST(count - 1) of the guest as operands; `pushes` tells that ST(7) must be empty.
-HostOperands top_operands(const X87State& state, unsigned count, bool pushes = false);
+inline HostOperands top_operands(const X87State& state, unsigned count, bool pushes = false) {
+  HostOperands in = no_operands(state);
+  in.count = count;
+  for (unsigned i = 0; i < count; ++i) {
+    in.st[i] = &st(state, i);
+    in.empty[i] = is_empty(state, i);
+  }
+  in.full = pushes && !is_empty(state, 7);
+  return in;
+}
 
 /// Puts the registers that top_operands() took back, moves TOP, and merges the status.
 void commit_top(X87State& state, const HostOperands& in, const HostResult& out, u16 conditions);

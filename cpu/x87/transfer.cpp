@@ -21,22 +21,19 @@ struct Cell {
 };
 
 /// Pushes a register image, or the response to a full stack. C1 is cleared or tells the overflow.
-void push_register(X87State& x87, X87Register value) {
-  if (!is_empty(x87, 7)) {
-    if (!stack_fault(x87, true)) return;
-    value = kIndefinite;
-  } else {
-    merge_status(x87, 0, Status::kC1);
-  }
+void push_register(X87State& x87, const X87Register& value) {
+  bool full = !is_empty(x87, 7);
+  if (full && !stack_fault(x87, true)) return;
+  if (!full) merge_status(x87, 0, Status::kC1);
   move_top(x87, -1);
-  set_st(x87, 0, value);
+  set_st(x87, 0, full ? kIndefinite : value);
 }
 
 /// ST(i), or the response to its being empty. False: unmasked, nothing may be stored.
 bool take_register(X87State& x87, unsigned i, X87Register& value) {
   if (!is_empty(x87, i)) {
     merge_status(x87, 0, Status::kC1);
-    value = st(x87, i);
+    copy_register(value, st(x87, i));
     return true;
   }
   value = kIndefinite;
@@ -46,13 +43,20 @@ bool take_register(X87State& x87, unsigned i, X87Register& value) {
 /// A conversion to the register format: opcode and reg field tell the type in memory.
 template <u8 Opcode, u8 ModRm>
 Outcome load_converted(CpuContext& ctx, const Operands& ops, u32 size) {
+  constexpr HostInstruction kLoad = host_instruction<Opcode, ModRm>;
   Cell cell;
   TRY(read_bytes(ctx, ops, cell.bytes, size));
   X87State& x87 = ctx.state.x87;
   HostOperands in = top_operands(x87, 0, true);
-  HostResult out = host_execute<Opcode, ModRm>(in, cell.bytes);
   track(ctx, ops);
-  commit_top(x87, in, out, Status::kC1);
+  if (in.needs_image()) [[unlikely]] {
+    commit_top(x87, in, run_image(kLoad, in, cell.bytes), Status::kC1);
+    return Next::Continue;
+  }
+  move_top(x87, -1);
+  u16 status = host_compute<kLoad, 0, 1>(in, cell.bytes, &st(x87, 0));
+  set_full(x87, 0);
+  merge_status(x87, status, Status::kC1);
   return Next::Continue;
 }
 
@@ -91,13 +95,22 @@ enum class Pop : bool { No, Yes };
 /// A conversion from ST(0); the host's form pops exactly when it has stored.
 template <u8 Opcode, u8 ModRm>
 Outcome store_converted(CpuContext& ctx, const Operands& ops, u32 size, Pop pops) {
+  constexpr HostInstruction kStore = host_instruction<Opcode, ModRm>;
   Cell cell;
   X87State& x87 = ctx.state.x87;
-  HostResult out = host_execute<Opcode, ModRm>(top_operands(x87, 1), cell.bytes);
-  bool stored = out.pushed < 0;
+  HostOperands in = top_operands(x87, 1);
+  u16 status;
+  bool stored = true;
+  if (in.needs_image()) [[unlikely]] {
+    HostResult out = run_image(kStore, in, cell.bytes);
+    status = out.status;
+    stored = out.pushed < 0;
+  } else {
+    status = host_compute<kStore, 1, 0>(in, cell.bytes, nullptr);
+  }
   TRY(stored ? write_bytes(ctx, ops, cell.bytes, size) : probe_destination(ctx, ops, size));
   track(ctx, ops);
-  merge_status(x87, out.status, Status::kC1);
+  merge_status(x87, status, Status::kC1);
   if (stored && pops == Pop::Yes) pop(x87);
   return Next::Continue;
 }
@@ -105,14 +118,15 @@ Outcome store_converted(CpuContext& ctx, const Operands& ops, u32 size, Pop pops
 Outcome store_register_format(CpuContext& ctx, const Operands& ops) {
   X87State& x87 = ctx.state.x87;
   bool stores = !is_empty(x87, 0) || (x87.control & Status::kIe);
-  X87Register value = is_empty(x87, 0) ? kIndefinite : st(x87, 0);
+  const X87Register& value = is_empty(x87, 0) ? kIndefinite : st(x87, 0);
   Cell cell;
   store_to(cell.bytes, value.mantissa);
   store_to(cell.bytes + 8, value.exponent);
   TRY(stores ? write_bytes(ctx, ops, cell.bytes, kRegisterSize)
              : probe_destination(ctx, ops, kRegisterSize));
   track(ctx, ops);
-  if (take_register(x87, 0, value)) pop(x87);
+  X87Register taken;
+  if (take_register(x87, 0, taken)) pop(x87);
   return Next::Continue;
 }
 
@@ -161,7 +175,7 @@ Outcome conditional_move(CpuContext& ctx, const Operands& ops, Condition conditi
     if (stack_fault(x87, false)) set_st(x87, 0, kIndefinite);
     return Next::Continue;
   }
-  if (holds(condition, ctx.state.arithmetic_flags())) st(x87, 0) = st(x87, source);
+  if (holds(condition, ctx.state.arithmetic_flags())) copy_register(st(x87, 0), st(x87, source));
   return Next::Continue;
 }
 
@@ -172,11 +186,13 @@ Outcome change_sign(CpuContext& ctx, const Operands& ops, Change change) {
   TRY(check_waiting(ctx));
   X87State& x87 = ctx.state.x87;
   track(ctx, ops);
-  bool underflow = is_empty(x87, 0);
-  X87Register value;
-  if (!take_register(x87, 0, value)) return Next::Continue;
-  if (!underflow) value.exponent = change(value.exponent);
-  set_st(x87, 0, value);
+  if (is_empty(x87, 0)) {
+    if (stack_fault(x87, false)) set_st(x87, 0, kIndefinite);
+    return Next::Continue;
+  }
+  merge_status(x87, 0, Status::kC1);
+  u16& exponent = st(x87, 0).exponent;
+  exponent = change(exponent);
   return Next::Continue;
 }
 
@@ -256,7 +272,8 @@ Outcome fxch(CpuContext& ctx, const Operands& ops) {
   } else {
     merge_status(x87, 0, Status::kC1);
   }
-  std::swap(st(x87, 0), st(x87, other));
+  std::swap(st(x87, 0).mantissa, st(x87, other).mantissa);
+  std::swap(st(x87, 0).exponent, st(x87, other).exponent);
   return Next::Continue;
 }
 

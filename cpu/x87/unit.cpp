@@ -28,17 +28,6 @@ bool stack_fault(X87State& state, bool overflow) {
   return state.control & Status::kIe;
 }
 
-void track(CpuContext& ctx, const Operands& ops) {
-  X87State& state = ctx.state.x87;
-  state.ip = ctx.state.rip;
-  state.cs = ctx.state.seg(Segment::Cs).selector;
-  state.opcode = ops.x87_opcode;
-  if (!ops.at[0].is_memory()) return;
-  state.dp = effective_address(ctx.state, ops);
-  Segment segment = ops.memory.segment == Segment::None ? Segment::Ds : ops.memory.segment;
-  state.ds = ctx.state.seg(segment).selector;
-}
-
 Expected<> probe_environment(CpuContext& ctx, const Operands& ops, u32 size, Access access) {
   TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, size, access));
   u32 field = ops.width == Width::W16 ? 2 : 4;

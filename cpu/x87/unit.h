@@ -63,9 +63,17 @@ inline bool is_empty(const X87State& state, unsigned i) {
 inline void set_empty(X87State& state, unsigned i) {
   state.tags &= static_cast<u8>(~(1u << physical(state, i)));
 }
-inline void set_st(X87State& state, unsigned i, X87Register value) {
-  st(state, i) = value;
+/// By fields: one access of 16 bytes would wait for the two stores that FSTP makes of 10.
+inline void copy_register(X87Register& to, const X87Register& from) {
+  to.mantissa = from.mantissa;
+  to.exponent = from.exponent;
+}
+inline void set_full(X87State& state, unsigned i) {
   state.tags |= static_cast<u8>(1u << physical(state, i));
+}
+inline void set_st(X87State& state, unsigned i, const X87Register& value) {
+  copy_register(st(state, i), value);
+  set_full(state, i);
 }
 inline void move_top(X87State& state, int by) { state.set_top(static_cast<u8>(state.top() + by)); }
 inline void pop(X87State& state) {
@@ -84,7 +92,16 @@ inline void merge_status(X87State& state, u16 status, u16 conditions) {
 bool stack_fault(X87State& state, bool overflow);
 
 /// FIP, FCS, FOP and, with a memory operand, FDP and FDS: every instruction but the control ones.
-void track(CpuContext& ctx, const Operands& ops);
+inline void track(CpuContext& ctx, const Operands& ops) {
+  X87State& state = ctx.state.x87;
+  state.ip = ctx.state.rip;
+  state.cs = ctx.state.seg(Segment::Cs).selector;
+  state.opcode = ops.x87_opcode;
+  if (!ops.at[0].is_memory()) return;
+  state.dp = effective_address(ctx.state, ops);
+  Segment segment = ops.memory.segment == Segment::None ? Segment::Ds : ops.memory.segment;
+  state.ds = ctx.state.seg(segment).selector;
+}
 
 /// Checks the memory of an environment before it is read or written. The reference CPU tries the
 /// first field, then the last byte, so that the #PF of a second page names the last.
