@@ -17,31 +17,28 @@ enum class Pop : bool { No, Yes };
 
 template <Operation O>
 struct Forms {
-  static constexpr u8 kReg = static_cast<u8>(static_cast<u8>(O) << 3);
+  static constexpr u8 kReg = static_cast<u8>(static_cast<u8>(O) << 3), kModRm = 0xc1 | kReg;
   static constexpr HostInstruction kSingle = host_instruction<0xd8, kReg>;
   static constexpr HostInstruction kDouble = host_instruction<0xdc, kReg>;
-  static constexpr HostInstruction kRegisters = host_instruction < 0xd8, 0xc1 | kReg > ;  // ST(1)
+  static constexpr HostInstruction kRegisters = host_instruction<0xd8, kModRm>;  // ST(0), ST(1)
 };
 
+/// The source is `at.st1` where that is there, else memory.
 template <Operation O>
-u16 compute(const HostOperands& in, MemorySource& source, X87Register& destination) {
-  switch (source.kind) {
-    case MemorySource::Kind::Single:
-      return host_compute<Forms<O>::kSingle, 1, 1>(in, source.bytes, &destination);
-    case MemorySource::Kind::Double:
-      return host_compute<Forms<O>::kDouble, 1, 1>(in, source.bytes, &destination);
-    default:
-      return host_compute<Forms<O>::kRegisters, 2, 2>(in, nullptr, &destination);
-  }
+u16 compute(const X87State& x87, MemorySource::Kind kind, const InPlace& at) {
+  if (at.st1 != nullptr) return host_compute<Forms<O>::kRegisters, 2>(x87, at);
+  if (kind == MemorySource::Kind::Double) return host_compute<Forms<O>::kDouble, 1>(x87, at);
+  return host_compute<Forms<O>::kSingle, 1>(x87, at);
 }
 
 /// Stack faults and unmasked exceptions. False: the operands stay and nothing is popped.
 template <Operation O>
-bool compute_checked(X87State& x87, const HostOperands& in, MemorySource& source,
-                     unsigned destination) {
+[[gnu::noinline]] bool compute_checked(X87State& x87, const Operands& ops, MemorySource& source,
+                                       unsigned destination) {
   HostInstruction instruction = source.kind == MemorySource::Kind::Single   ? Forms<O>::kSingle
                                 : source.kind == MemorySource::Kind::Double ? Forms<O>::kDouble
                                                                             : Forms<O>::kRegisters;
+  HostOperands in = binary_operands(x87, destination, source, ops);
   HostResult out = run_image(instruction, in, source.bytes);
   merge_status(x87, out.status, Status::kC1);
   if (out.abandoned(x87.control)) return false;
@@ -54,16 +51,19 @@ using Reader = Expected<> (*)(CpuContext&, const Operands&, MemorySource&);
 template <Operation O, Reader Read = read_source>
 Outcome arithmetic(CpuContext& ctx, const Operands& ops, Pop pops = Pop::No) {
   TRY(check_waiting(ctx));
-  MemorySource source;
-  TRY(Read(ctx, ops, source));
   X87State& x87 = ctx.state.x87;
-  unsigned destination = source.kind == MemorySource::Kind::None ? ops.at[0].reg & 7 : 0;
-  HostOperands in = binary_operands(x87, destination, source, ops);
+  MemorySource source;
+  bool from_memory = ops.at[0].is_memory();
+  if (from_memory) TRY(Read(ctx, ops, source));
+  unsigned destination = from_memory ? 0 : ops.at[0].reg & 7;
   track(ctx, ops);
-  if (in.needs_image()) [[unlikely]] {
-    if (!compute_checked<O>(x87, in, source, destination)) return Next::Continue;
+  InPlace at{.st0 = &st(x87, destination), .memory = source.bytes, .result = &st(x87, destination)};
+  at.st1 = second_operand(x87, source, ops);
+  if (!all_masked(x87) || is_empty(x87, destination) || second_is_empty(x87, source, ops))
+      [[unlikely]] {
+    if (!compute_checked<O>(x87, ops, source, destination)) return Next::Continue;
   } else {
-    merge_status(x87, compute<O>(in, source, st(x87, destination)), Status::kC1);
+    merge_status(x87, compute<O>(x87, source.kind, at), Status::kC1);
   }
   if (pops == Pop::Yes) pop(x87);
   return Next::Continue;

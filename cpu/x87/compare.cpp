@@ -10,25 +10,33 @@ namespace {
 
 enum class Order : u8 { Signals, Quiet };  ///< whether a quiet NaN is an invalid operand
 
-/// The status that the host's comparison leaves.
-template <HostInstruction Instruction, unsigned kOperands>
-u16 compare_on_host(const HostOperands& in, void* memory) {
-  if (in.needs_image()) [[unlikely]]
-    return run_image(Instruction, in, memory).status;
-  return host_compute<Instruction, kOperands, kOperands>(in, memory, nullptr);
+/// What a comparison works on; the right side is at.st1, or memory.
+struct Comparison {
+  InPlace at;
+  bool plain = false;
+};
+
+Comparison comparison_of(const X87State& x87, MemorySource& source, const Operands& ops) {
+  Comparison c;
+  c.at = {.st0 = &st(x87, 0), .st1 = second_operand(x87, source, ops), .memory = source.bytes};
+  c.plain = all_masked(x87) && !is_empty(x87, 0) && !second_is_empty(x87, source, ops);
+  return c;
 }
 
 template <Order O>
-u16 compare(const HostOperands& in, MemorySource& source) {
-  if constexpr (O == Order::Quiet) return compare_on_host<host_instruction<0xdd, 0xe1>, 2>(in, {});
-  switch (source.kind) {
-    case MemorySource::Kind::Single:
-      return compare_on_host<host_instruction<0xd8, 0x10>, 1>(in, source.bytes);
-    case MemorySource::Kind::Double:
-      return compare_on_host<host_instruction<0xdc, 0x10>, 1>(in, source.bytes);
-    default:
-      return compare_on_host<host_instruction<0xd8, 0xd1>, 2>(in, {});
+u16 compare(const X87State& x87, MemorySource& source, const Operands& ops) {
+  constexpr HostInstruction kRegisters =
+      O == Order::Quiet ? host_instruction<0xdd, 0xe1> : host_instruction<0xd8, 0xd1>;
+  constexpr HostInstruction kSingle = host_instruction<0xd8, 0x10>;
+  constexpr HostInstruction kDouble = host_instruction<0xdc, 0x10>;
+  bool is_double = source.kind == MemorySource::Kind::Double;
+  Comparison c = comparison_of(x87, source, ops);
+  if (!c.plain) [[unlikely]] {
+    HostInstruction instruction = c.at.st1 ? kRegisters : is_double ? kDouble : kSingle;
+    return run_image(instruction, binary_operands(x87, 0, source, ops), source.bytes).status;
   }
+  if (c.at.st1 != nullptr) return host_compute<kRegisters, 2>(x87, c.at);
+  return is_double ? host_compute<kDouble, 1>(x87, c.at) : host_compute<kSingle, 1>(x87, c.at);
 }
 
 /// An unmasked invalid or denormal operand: nothing is popped.
@@ -43,9 +51,9 @@ template <Order O, Reader Read = read_source>
 Outcome compare_conditions(CpuContext& ctx, const Operands& ops, unsigned pops) {
   TRY(check_waiting(ctx));
   MemorySource source;
-  TRY(Read(ctx, ops, source));
+  if (ops.at[0].is_memory()) TRY(Read(ctx, ops, source));
   X87State& x87 = ctx.state.x87;
-  u16 status = compare<O>(binary_operands(x87, 0, source, ops), source);
+  u16 status = compare<O>(x87, source, ops);
   track(ctx, ops);
   merge_status(x87, status, Status::kConditions);
   if (abandoned(x87, status)) return Next::Continue;
@@ -61,12 +69,16 @@ template <u8 ModRm>
 Outcome compare_flags(CpuContext& ctx, const Operands& ops, unsigned pops) {
   TRY(check_waiting(ctx));
   X87State& x87 = ctx.state.x87;
+  constexpr HostInstruction kCompare = host_compare_flags<ModRm>;
   MemorySource none;
-  HostOperands in = binary_operands(x87, 0, none, ops);
   u32 flags = 0;
-  u16 status = compare_on_host<host_compare_flags<ModRm>, 2>(in, &flags);
+  bool empty = is_empty(x87, 0) || is_empty(x87, second_register(ops));
+  InPlace at{.st0 = &st(x87, 0), .st1 = second_operand(x87, none, ops), .memory = &flags};
+  bool plain = all_masked(x87) && !empty;
+  u16 status = plain ? host_compute<kCompare, 2>(x87, at)
+                     : run_image(kCompare, binary_operands(x87, 0, none, ops), &flags).status;
   track(ctx, ops);
-  merge_status(x87, status, in.empty[0] || in.empty[1] ? Status::kC1 : 0);
+  merge_status(x87, status, empty ? Status::kC1 : 0);
   ctx.state.set_arithmetic_flags(flags);
   if (abandoned(x87, status)) return Next::Continue;
   while (pops-- > 0) pop(x87);
@@ -121,7 +133,7 @@ Outcome fucomip(CpuContext& ctx, const Operands& ops) {
 Outcome ftst(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
   X87State& x87 = ctx.state.x87;
-  u16 status = compare_on_host<host_instruction<0xd9, 0xe4>, 1>(top_operands(x87, 1), nullptr);
+  u16 status = host_execute<0xd9, 0xe4>(top_operands(x87, 1)).status;
   track(ctx, ops);
   merge_status(x87, status, Status::kConditions);
   return Next::Continue;

@@ -38,11 +38,12 @@ template <u8 ModRm, unsigned Count = 1>
 Outcome replace_top(CpuContext& ctx, const Operands& ops, u16 conditions = Status::kC1) {
   TRY(check_waiting(ctx));
   X87State& x87 = ctx.state.x87;
-  HostOperands in = top_operands(x87, Count);
-  if (in.needs_image()) [[unlikely]]
-    return finish<ModRm>(ctx, ops, in, conditions);
+  bool empty = is_empty(x87, 0) || (Count == 2 && is_empty(x87, 1));
+  if (!all_masked(x87) || empty) [[unlikely]]
+    return finish<ModRm>(ctx, ops, top_operands(x87, Count), conditions);
   track(ctx, ops);
-  u16 status = host_compute<host_instruction<0xd9, ModRm>, Count, Count>(in, nullptr, &st(x87, 0));
+  InPlace at{.st0 = &st(x87, 0), .st1 = Count == 2 ? &st(x87, 1) : nullptr, .result = &st(x87, 0)};
+  u16 status = host_compute<host_instruction<0xd9, ModRm>, Count>(x87, at);
   merge_status(x87, status, conditions);
   return Next::Continue;
 }
@@ -60,12 +61,11 @@ template <u8 ModRm>
 Outcome constant(CpuContext& ctx, const Operands& ops) {
   TRY(check_waiting(ctx));
   X87State& x87 = ctx.state.x87;
-  HostOperands in = top_operands(x87, 0, true);
-  if (in.needs_image()) [[unlikely]]
-    return finish<ModRm>(ctx, ops, in, Status::kC1);
+  if (!all_masked(x87) || !is_empty(x87, 7)) [[unlikely]]
+    return finish<ModRm>(ctx, ops, top_operands(x87, 0, true), Status::kC1);
   track(ctx, ops);
   move_top(x87, -1);
-  u16 status = host_compute<host_instruction<0xd9, ModRm>, 0, 1>(in, nullptr, &st(x87, 0));
+  u16 status = host_compute<host_instruction<0xd9, ModRm>, 1>(x87, {.result = &st(x87, 0)});
   set_full(x87, 0);
   merge_status(x87, status, Status::kC1);
   return Next::Continue;

@@ -109,34 +109,50 @@ HostResult run_plain(const HostOperands& in, void* memory) {
   return out;
 }
 
-/// With `kOperands` on the stack before; returns the status behind it.
-template <HostInstruction Instruction, unsigned kOperands>
-u16 attempt(const HostOperands& in, void* memory) {
-  for (unsigned i = kOperands; i-- > 0;) push(*in.st[i]);
-  Instruction(memory);
-  return host_status();
-}
-
 }  // namespace detail
 
 /// Every case but the plain one.
 HostResult run_image(HostInstruction instruction, const HostOperands& in, void* memory);
 
-/// An instruction in the plain case that takes `kOperands` and leaves `kResults` on the stack, the
-/// topmost of which goes to `result` (none where that is null; it may be an operand). Returns the
-/// exceptions and condition bits.
-template <HostInstruction Instruction, unsigned kOperands, unsigned kResults>
-u16 host_compute(const HostOperands& in, void* memory, X87Register* result) {
-  detail::HostControl scope(in.control);
-  u16 status = detail::attempt<Instruction, kOperands>(in, memory);
-  if (status & Status::kSticky & ~in.sticky) [[unlikely]] {
+/// What an instruction works on, in the places where the guest has it.
+struct InPlace {
+  const X87Register* st0 = nullptr;  ///< operands; null: not that many
+  const X87Register* st1 = nullptr;
+  void* memory = nullptr;
+  X87Register* result = nullptr;  ///< may be an operand; null: the result is dropped
+};
+
+inline bool all_masked(const X87State& state) {
+  return (state.control & Status::kExceptions) == Status::kExceptions;
+}
+
+namespace detail {
+
+template <HostInstruction Instruction>
+[[gnu::always_inline]] inline u16 attempt(const InPlace& at) {
+  if (at.st1 != nullptr) push(*at.st1);
+  if (at.st0 != nullptr) push(*at.st0);
+  Instruction(at.memory);
+  return host_status();
+}
+
+}  // namespace detail
+
+/// An instruction in the plain case that leaves `kLeft` values on the host's stack, the topmost of
+/// which is the result. Returns the exceptions and condition bits.
+template <HostInstruction Instruction, unsigned kLeft>
+[[gnu::always_inline]] inline u16 host_compute(const X87State& state, const InPlace& at) {
+  u16 sticky = state.status;
+  detail::HostControl scope(state.control);
+  u16 status = detail::attempt<Instruction>(at);
+  if (status & Status::kSticky & ~sticky) [[unlikely]] {
     // New to the guest, or left on the host by something else: once more from none.
-    for (unsigned i = 0; i < kResults; ++i) detail::discard();
+    for (unsigned i = 0; i < kLeft; ++i) detail::discard();
     detail::clear_host_exceptions();
-    status = detail::attempt<Instruction, kOperands>(in, memory);
+    status = detail::attempt<Instruction>(at);
   }
-  for (unsigned i = 0; i < kResults; ++i)
-    i == 0 && result != nullptr ? detail::pop(*result) : detail::discard();
+  for (unsigned i = 0; i < kLeft; ++i)
+    i == 0 && at.result != nullptr ? detail::pop(*at.result) : detail::discard();
   return status;
 }
 

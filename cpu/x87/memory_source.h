@@ -24,20 +24,34 @@ Expected<> read_integer_source(CpuContext& ctx, const Operands& ops, MemorySourc
 /// Exact conversion.
 X87Register from_integer(i64 value);
 
+/// The register among the visible operands that is the source: the last, without any ST(1).
+inline unsigned second_register(const Operands& ops) {
+  return ops.count > 0 ? ops.at[ops.count - 1].reg & 7 : 1;
+}
+/// The source in register format; null: it is memory.
+inline const X87Register* second_operand(const X87State& state, const MemorySource& source,
+                                         const Operands& ops) {
+  if (source.kind == MemorySource::Kind::None) return &st(state, second_register(ops));
+  return source.kind == MemorySource::Kind::Integer ? &source.integer : nullptr;
+}
+inline bool second_is_empty(const X87State& state, const MemorySource& source,
+                            const Operands& ops) {
+  return source.kind == MemorySource::Kind::None && is_empty(state, second_register(ops));
+}
+
 inline void add_operand(HostOperands& in, const X87State& state, unsigned i) {
   in.st[in.count] = &st(state, i);
   in.empty[in.count] = is_empty(state, i);
   ++in.count;
 }
 
-/// ST(first), and the source where it is a register: the last visible operand, or the integer,
-/// which is pointed at. Without any it is ST(1).
+/// ST(first), and the source where it is a register or the integer, which is pointed at.
 inline HostOperands binary_operands(const X87State& state, unsigned first,
                                     const MemorySource& source, const Operands& ops) {
   HostOperands in = no_operands(state);
   add_operand(in, state, first);
   if (source.kind == MemorySource::Kind::None) {
-    add_operand(in, state, ops.count > 0 ? ops.at[ops.count - 1].reg & 7 : 1);
+    add_operand(in, state, second_register(ops));
   } else if (source.kind == MemorySource::Kind::Integer) {
     in.st[in.count++] = &source.integer;
   }

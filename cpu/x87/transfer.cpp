@@ -47,14 +47,14 @@ Outcome load_converted(CpuContext& ctx, const Operands& ops, u32 size) {
   Cell cell;
   TRY(read_bytes(ctx, ops, cell.bytes, size));
   X87State& x87 = ctx.state.x87;
-  HostOperands in = top_operands(x87, 0, true);
   track(ctx, ops);
-  if (in.needs_image()) [[unlikely]] {
+  if (!all_masked(x87) || !is_empty(x87, 7)) [[unlikely]] {
+    HostOperands in = top_operands(x87, 0, true);
     commit_top(x87, in, run_image(kLoad, in, cell.bytes), Status::kC1);
     return Next::Continue;
   }
   move_top(x87, -1);
-  u16 status = host_compute<kLoad, 0, 1>(in, cell.bytes, &st(x87, 0));
+  u16 status = host_compute<kLoad, 1>(x87, {.memory = cell.bytes, .result = &st(x87, 0)});
   set_full(x87, 0);
   merge_status(x87, status, Status::kC1);
   return Next::Continue;
@@ -98,15 +98,14 @@ Outcome store_converted(CpuContext& ctx, const Operands& ops, u32 size, Pop pops
   constexpr HostInstruction kStore = host_instruction<Opcode, ModRm>;
   Cell cell;
   X87State& x87 = ctx.state.x87;
-  HostOperands in = top_operands(x87, 1);
   u16 status;
   bool stored = true;
-  if (in.needs_image()) [[unlikely]] {
-    HostResult out = run_image(kStore, in, cell.bytes);
+  if (!all_masked(x87) || is_empty(x87, 0)) [[unlikely]] {
+    HostResult out = run_image(kStore, top_operands(x87, 1), cell.bytes);
     status = out.status;
     stored = out.pushed < 0;
   } else {
-    status = host_compute<kStore, 1, 0>(in, cell.bytes, nullptr);
+    status = host_compute<kStore, 0>(x87, {.st0 = &st(x87, 0), .memory = cell.bytes});
   }
   TRY(stored ? write_bytes(ctx, ops, cell.bytes, size) : probe_destination(ctx, ops, size));
   track(ctx, ops);
