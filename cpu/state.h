@@ -74,14 +74,17 @@ struct alignas(16) X87Register {
 };
 
 /// SDM 1, 8.1. Registers by physical number (R0..R7), ST(i) is R[(top + i) & 7].
+/// The order keeps the control and status words off multiples of 4, where compilers load 32 bits
+/// for 16: such a load waits for the store of the word, or of its neighbour, by the instruction
+/// before.
 struct X87State {
   X87Register registers[8];
+  u8 tags = 0;  ///< one bit a physical register, 1 = not empty (as in FXSAVE)
   u16 control = 0x37f;
-  u16 status = 0;      ///< including TOP in bits 13..11
-  u8 tags = 0;         ///< one bit a physical register, 1 = not empty (as in FXSAVE)
-  u16 opcode = 0;      ///< FOP, 11 bits
-  u64 ip = 0, dp = 0;  ///< FIP, FDP
+  u16 opcode = 0;  ///< FOP, 11 bits
+  u16 status = 0;  ///< including TOP in bits 13..11
   u16 cs = 0, ds = 0;
+  u64 ip = 0, dp = 0;  ///< FIP, FDP
 
   constexpr u8 top() const { return (status >> 11) & 7; }
   constexpr void set_top(u8 top) { status = (status & ~0x3800) | ((top & 7) << 11); }

@@ -83,10 +83,11 @@ inline void pop(X87State& state) {
 
 /// Puts the bits of `conditions` from `status` in, adds its exceptions, and renews the summary.
 inline void merge_status(X87State& state, u16 status, u16 conditions) {
-  state.status =
+  u16 merged =
       static_cast<u16>((state.status & ~conditions) | (status & (conditions | Status::kSticky)));
-  if (state.status & ~state.control & Status::kExceptions)
-    state.status |= Status::kEs | Status::kBusy;
+  if (merged & ~state.control & Status::kExceptions) [[unlikely]]
+    merged |= Status::kEs | Status::kBusy;
+  state.status = merged;
 }
 /// Stack underflow or overflow (C1 = 0 or 1). True if the response is the masked one.
 bool stack_fault(X87State& state, bool overflow);
