@@ -10,44 +10,55 @@ struct Quotient {
   u64 quotient = 0, remainder = 0;
 };
 
-template <class Wide>
-constexpr bool fits(Wide quotient, Width width) {
-  if constexpr (Wide(-1) > Wide(0)) return quotient <= mask(width);
-  i128 limit = static_cast<i128>(mask(width) >> 1);
-  return static_cast<i128>(quotient) >= -limit - 1 && static_cast<i128>(quotient) <= limit;
-}
+std::unexpected<Fault> divide_error() { return std::unexpected(Fault::of(Vector::De)); }
 
-/// The double-width dividend of a width: AX or rDX:rAX.
-u128 dividend(const CpuState& state, Width width) {
+/// Dividends of up to 64 bits: AX, DX:AX or EDX:EAX.
+u64 dividend(const CpuState& state, Width width) {
   u64 rax = state.reg(Reg::Rax), rdx = state.reg(Reg::Rdx);
   if (width == Width::W8) return rax & 0xffff;
-  return static_cast<u128>(rdx & mask(width)) << bits(width) | (rax & mask(width));
+  return (rdx & mask(width)) << bits(width) | (rax & mask(width));
 }
 
-/// Quotient and remainder, in the host's own division where that can hold them.
-template <class Narrow, class Wide>
-Expected<Quotient> checked(Wide value, Narrow divisor, Width width) {
-  bool narrow =
-      static_cast<Wide>(static_cast<Narrow>(value)) == value && divisor != static_cast<Narrow>(-1);
-  Wide quotient = narrow ? static_cast<Narrow>(value) / divisor : value / divisor;
-  Wide remainder = narrow ? static_cast<Narrow>(value) % divisor : value % divisor;
-  if (!fits(quotient, width)) return std::unexpected(Fault::of(Vector::De));
-  return Quotient{static_cast<u64>(quotient), static_cast<u64>(remainder)};
-}
+struct Unsigned {
+  static Expected<Quotient> narrow(u64 value, u64 divisor, Width width) {
+    if (value >> bits(width) >= divisor) return divide_error();  // also by zero
+    return Quotient{value / divisor, value % divisor};
+  }
 
-Expected<Quotient> divide_unsigned(u128 value, u64 divisor, Width width) {
-  if (value >> 64 >= divisor) return std::unexpected(Fault::of(Vector::De));
-  return checked<u64, u128>(value, divisor, width);
-}
+  static Expected<Quotient> wide(u64 high, u64 low, u64 divisor) {
+    if (high >= divisor) return divide_error();
+    if (high == 0) return Quotient{low / divisor, low % divisor};
+    u128 value = static_cast<u128>(high) << 64 | low;
+    return Quotient{static_cast<u64>(value / divisor), static_cast<u64>(value % divisor)};
+  }
+};
 
-Expected<Quotient> divide_signed(u128 value, u64 divisor, Width width) {
-  unsigned unused = 128 - 2 * bits(width);
-  i128 a = static_cast<i128>(value << unused) >> unused;
-  i64 b = static_cast<i64>(sign_extend(divisor, width));
-  i128 lowest = static_cast<i128>(u128{1} << 127) >> unused;
-  if (b == 0 || (b == -1 && a == lowest)) return std::unexpected(Fault::of(Vector::De));
-  return checked<i64, i128>(a, b, width);
-}
+struct Signed {
+  static Expected<Quotient> narrow(u64 value, u64 divisor, Width width) {
+    i64 a = static_cast<i64>(sign_extend(value, static_cast<Width>(static_cast<u8>(width) + 1)));
+    i64 b = static_cast<i64>(sign_extend(divisor, width));
+    if (b == 0 || (b == -1 && a == INT64_MIN)) return divide_error();
+    return fitting(a / b, a % b, width);
+  }
+
+  static Expected<Quotient> wide(u64 high, u64 low, u64 divisor) {
+    i64 a = static_cast<i64>(low), b = static_cast<i64>(divisor);
+    if (b == 0) return divide_error();
+    bool is_narrow = high == static_cast<u64>(a >> 63) && b != -1;
+    if (is_narrow) return Quotient{static_cast<u64>(a / b), static_cast<u64>(a % b)};
+    i128 value = static_cast<i128>(static_cast<u128>(high) << 64 | low);
+    bool lowest = value == static_cast<i128>(u128{1} << 127);
+    if (b == -1 && lowest) return divide_error();
+    return fitting(value / b, value % b, Width::W64);
+  }
+
+  template <class T>
+  static Expected<Quotient> fitting(T quotient, T remainder, Width width) {
+    T limit = static_cast<T>(mask(width) >> 1);
+    if (quotient < -limit - 1 || quotient > limit) return divide_error();
+    return Quotient{static_cast<u64>(quotient), static_cast<u64>(remainder)};
+  }
+};
 
 void commit(CpuState& state, Width width, Quotient result) {
   if (width == Width::W8) {
@@ -60,20 +71,27 @@ void commit(CpuState& state, Width width, Quotient result) {
   state.set_arithmetic_flags(kept | Flag::kAf);
 }
 
-using Divide = Expected<Quotient> (*)(u128, u64, Width);
-
-template <Divide D>
+template <class Form>
 Outcome divide(CpuContext& ctx, const Operands& ops) {
-  Width width = ops.at[0].width();
-  TRY_ASSIGN(u64 divisor, read_operand(ctx, ops, 0));
-  TRY_ASSIGN(Quotient result, D(dividend(ctx.state, width), divisor, width));
-  commit(ctx.state, width, result);
+  CpuState& state = ctx.state;
+  const Operand& operand = ops.at[0];
+  Width width = operand.width();
+  u64 divisor = state.gpr[operand.reg & 15] & mask(width);
+  if (operand.kind != OperandKind::Gpr) {
+    TRY_ASSIGN(divisor, read_operand(ctx, ops, 0));
+  }
+  Expected<Quotient> result = width == Width::W64
+                                  ? Form::wide(state.reg(Reg::Rdx), state.reg(Reg::Rax), divisor)
+                                  : Form::narrow(dividend(state, width), divisor, width);
+  if (!result) [[unlikely]]
+    return std::unexpected(result.error());
+  commit(state, width, *result);
   return Next::Continue;
 }
 
 }  // namespace
 
-Outcome div(CpuContext& ctx, const Operands& ops) { return divide<divide_unsigned>(ctx, ops); }
-Outcome idiv(CpuContext& ctx, const Operands& ops) { return divide<divide_signed>(ctx, ops); }
+Outcome div(CpuContext& ctx, const Operands& ops) { return divide<Unsigned>(ctx, ops); }
+Outcome idiv(CpuContext& ctx, const Operands& ops) { return divide<Signed>(ctx, ops); }
 
 }  // namespace penumbra::cpu::ops
