@@ -17,22 +17,43 @@ bool equals_accumulator(const CpuState& state, PairOf<Half> value) {
          value.high == static_cast<Half>(state.reg(Reg::Rdx));
 }
 
+/// What is stored where `value` stood; RAX, RDX and ZF are committed by commit_pair.
 template <class Half>
-Outcome compare_exchange_pair(CpuContext& ctx, u64 linear) {
-  CpuState& state = ctx.state;
-  PairOf<Half> value;
-  TRY(ctx.memory.probe(linear, sizeof value, Access::Write, Privilege::Current));
-  TRY(ctx.memory.read(linear, &value, sizeof value, Privilege::Current));
-  bool equal = equals_accumulator(state, value);
-  PairOf<Half> exchange{static_cast<Half>(state.reg(Reg::Rbx)),
-                        static_cast<Half>(state.reg(Reg::Rcx))};
-  TRY(ctx.memory.write(linear, equal ? &exchange : &value, sizeof value, Privilege::Current));
+PairOf<Half> exchanged(const CpuState& state, PairOf<Half> value, bool equal) {
+  if (!equal) return value;
+  return {static_cast<Half>(state.reg(Reg::Rbx)), static_cast<Half>(state.reg(Reg::Rcx))};
+}
+
+template <class Half>
+void commit_pair(CpuState& state, PairOf<Half> value, bool equal) {
   if (!equal) {
     state.reg(Reg::Rax) = value.low;
     state.reg(Reg::Rdx) = value.high;
   }
   u32 others = state.arithmetic_flags() & ~Flag::kZf;
   state.set_arithmetic_flags(others | (equal ? Flag::kZf : 0));
+}
+
+template <class Half>
+Expected<PairOf<Half>> read_and_write(CpuContext& ctx, u64 linear) {
+  PairOf<Half> value;
+  TRY(ctx.memory.probe(linear, sizeof value, Access::Write, Privilege::Current));
+  TRY(ctx.memory.read(linear, &value, sizeof value, Privilege::Current));
+  PairOf<Half> now = exchanged(ctx.state, value, equals_accumulator(ctx.state, value));
+  TRY(ctx.memory.write(linear, &now, sizeof now, Privilege::Current));
+  return value;
+}
+
+template <class Half>
+Outcome compare_exchange_pair(CpuContext& ctx, u64 linear) {
+  PairOf<Half> value;
+  if (u8* host = ctx.memory.direct(linear, sizeof value, Access::Write)) {
+    value = load_from<PairOf<Half>>(host);
+    store_to(host, exchanged(ctx.state, value, equals_accumulator(ctx.state, value)));
+  } else {
+    TRY_ASSIGN(value, read_and_write<Half>(ctx, linear));
+  }
+  commit_pair(ctx.state, value, equals_accumulator(ctx.state, value));
   return Next::Continue;
 }
 

@@ -29,6 +29,17 @@ bool may_change_if(const CpuState& state) {
 /// PUSHF, POPF and IRET trap in virtual-8086 mode below IOPL 3.
 bool v86_refused(const CpuState& state) { return in_v86(state) && iopl(state) != 3; }
 
+/// A push in 64-bit mode onto plain memory; false: it is another case, nothing is done.
+bool push_directly(CpuContext& ctx, u64 value, Width width) {
+  if (width != Width::W64 || !in_long_mode(ctx.state)) return false;
+  u64& rsp = ctx.state.reg(Reg::Rsp);
+  u8* host = ctx.memory.direct(rsp - sizeof value, sizeof value, Access::Write);
+  if (host == nullptr) return false;
+  store_to<u64>(host, value);
+  rsp -= sizeof value;
+  return true;
+}
+
 /// Leaves the lazy arithmetic flags alone. The view of memory changes at once.
 Outcome change_ac(CpuContext& ctx, bool value) {
   if (ctx.state.cpl != 0) return undefined();
@@ -51,8 +62,10 @@ namespace ops {
 
 Outcome pushf(CpuContext& ctx, const Operands& ops) {
   if (v86_refused(ctx.state)) return general_protection();
+  u64 image = ctx.state.flags() & ~u64{Flag::kVm | Flag::kRf};
+  if (push_directly(ctx, image, ops.width)) return Next::Continue;
   Stack stack(ctx);
-  stack.push(ctx.state.flags() & ~u64{Flag::kVm | Flag::kRf}, ops.width);
+  stack.push(image, ops.width);
   TRY(stack.commit());
   return Next::Continue;
 }
