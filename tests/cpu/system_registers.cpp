@@ -201,6 +201,11 @@ TEST_CASE("CPU models are parsed", "[system]") {
   CHECK(model->description() == "default,-xsave,-xsaveopt");
   CHECK(CpuModel::parse(model->description())->description() == model->description());
   CHECK((model->cpuid(1, 0).ecx & bit(26)) == 0);
+  auto older = CpuModel::parse("default,-ssse3");
+  REQUIRE(older);
+  CHECK(older->description() == "default,-ssse3,-sse4_1,-sse4_2");
+  CHECK((older->cpuid(1, 0).ecx & (bit(9) | bit(19) | bit(20))) == 0);
+  CHECK((older->cpuid(1, 0).ecx & (bit(0) | bit(1) | bit(25))) == (bit(0) | bit(1) | bit(25)));
   auto legacy = CpuModel::parse("default,-lm");
   REQUIRE(legacy);
   CHECK_FALSE(legacy->has(Feature::Pcid));
