@@ -26,6 +26,14 @@ void set_reserved_64(PagingMode& mode) {
     mode.reserved_table[level] |= Entry::kPageSize;
 }
 
+u64 key_of(const PagingMode& mode) {
+  u64 word = static_cast<u64>(mode.kind) | u64{mode.levels} << 2;
+  unsigned position = 8;
+  for (bool flag : {mode.write_protect, mode.no_execute, mode.smep, mode.smap, mode.pse, mode.keys})
+    word |= u64{flag} << position++;
+  return word | u64{mode.pkru} << 32;
+}
+
 PagingKind kind_of(const PagingContext& context) {
   if (!(context.cr0 & Control::kCr0Pg)) return PagingKind::Off;
   if (!(context.cr4 & Control::kCr4Pae)) return PagingKind::Bits32;
@@ -50,22 +58,8 @@ PagingMode PagingMode::of(const PagingContext& context) {
   mode.index_bits = wide ? 9 : 10;
   mode.entry_bytes = wide ? 8 : 4;
   wide ? set_reserved_64(mode) : set_reserved_32(mode);
+  mode.key_ = key_of(mode);
   return mode;
-}
-
-u64 PagingMode::key() const {
-  u64 word = static_cast<u64>(kind) | u64{levels} << 2;
-  unsigned position = 8;
-  for (bool flag : {write_protect, no_execute, smep, smap, pse, keys})
-    word |= u64{flag} << position++;
-  return word | u64{pkru} << 32;
-}
-
-u64 PagingMode::leaf_frame(unsigned level, u64 entry) const {
-  u64 offset_mask = (1ull << shift(level)) - 1;
-  if (kind != PagingKind::Bits32) return entry & bits_between(kPhysicalBits - 1, 12) & ~offset_mask;
-  u64 frame = entry & 0xffffffff & ~offset_mask;
-  return level == 1 ? frame : frame | Bits<20, 13>::get(entry) << 32;  // PSE-36
 }
 
 u64 PagingMode::reserved_pdpte() {

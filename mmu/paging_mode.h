@@ -8,6 +8,7 @@
 #include <array>
 
 #include "mmu/paging_context.h"
+#include "mmu/physical_memory.h"
 
 namespace penumbra::mmu {
 
@@ -48,7 +49,7 @@ struct PagingMode {
   static PagingMode of(const PagingContext& context);
 
   /// The mode as one word: equal words and roots mean equal translations.
-  u64 key() const;
+  u64 key() const { return key_; }
   unsigned shift(unsigned level) const { return 12 + (level - 1) * index_bits; }
   /// Whether a present entry of this level maps a page.
   bool is_leaf(unsigned level, u64 entry) const {
@@ -60,7 +61,12 @@ struct PagingMode {
     return is_leaf(level, entry) ? reserved_leaf[level] : reserved_table[level];
   }
   /// Physical address of the page that a leaf entry maps.
-  u64 leaf_frame(unsigned level, u64 entry) const;
+  u64 leaf_frame(unsigned level, u64 entry) const {
+    u64 page = ~0ull << shift(level);
+    if (kind != PagingKind::Bits32) return entry & kFrameMask & page;
+    u64 frame = entry & 0xffffffff & page;
+    return level == 1 ? frame : frame | Bits<20, 13>::get(entry) << 32;  // PSE-36
+  }
   /// Reserved bits of a PDPTE register (SDM 3A table 4-8).
   static u64 reserved_pdpte();
 
@@ -71,6 +77,9 @@ struct PagingMode {
   }
   /// Outside long mode linear addresses have 32 bits and wrap.
   u64 wrap(u64 linear) const { return kind == PagingKind::Long ? linear : linear & 0xffffffff; }
+
+ private:
+  u64 key_ = 0;
 };
 
 /// What the entries on the way to a page allow, combined (SDM 3A 4.6).

@@ -20,6 +20,8 @@ namespace penumbra::mmu {
 using RamPage = u32;
 constexpr RamPage kNoPage = ~0u;
 constexpr unsigned kPhysicalBits = 40;
+/// The page address in CR3 and in entries that name a 4-KByte page.
+constexpr u64 kFrameMask = ((1ull << kPhysicalBits) - 1) & ~kPageMask;
 
 /// Bits of the 64-byte lines that [offset, offset + size) of a page touches; size > 0.
 constexpr u64 line_mask(u32 offset, u32 size) {

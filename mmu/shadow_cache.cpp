@@ -1,6 +1,7 @@
 #include "mmu/shadow_cache.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace penumbra::mmu {
 
@@ -12,21 +13,33 @@ ShadowCache::ShadowCache(PhysicalMemory& memory, Mmu::Counters& counters)
 
 ShadowCache::~ShadowCache() { memory_.remove_listener(this); }
 
+ShadowSpace* ShadowCache::known_space(u64 hash, const Root& root, u64 key) {
+  u8& recent = recent_[hash / (~0ull / kMostSpaces + 1)];
+  if (spaces_[recent].matches(root, key)) return &spaces_[recent];
+  for (u8 i = 0; i < kMostSpaces; ++i) {
+    if (hashes_[i] != hash || !spaces_[i].matches(root, key)) continue;
+    recent = i;
+    return &spaces_[i];
+  }
+  return nullptr;
+}
+
 ShadowSpace& ShadowCache::space(const Root& root, const PagingMode& mode) {
-  u64 key = mode.key(), hash = key;
-  for (u64 value : root.value) hash = (hash ^ value) * 0x9e3779b97f4a7c15;
-  for (unsigned i = 0; i < kMostSpaces; ++i)
-    if (hashes_[i] == hash && spaces_[i].matches(root, key)) {
-      spaces_[i].last_used = ++clock_;
-      return spaces_[i];
-    }
-  ShadowSpace& space = *std::ranges::min_element(spaces_, {}, &ShadowSpace::last_used);
-  if (space.used()) retire(space);
-  space.adopt(root, mode);
-  hashes_[&space - spaces_.data()] = hash;
-  space.last_used = ++clock_;
-  ++counters_.tables;
-  return space;
+  const auto& value = root.value;
+  u64 key = mode.key();
+  u64 hash =
+      key ^ value[0] ^ std::rotl(value[1], 16) ^ std::rotl(value[2], 32) ^ std::rotl(value[3], 48);
+  hash *= 0x9e3779b97f4a7c15;
+  ShadowSpace* space = known_space(hash, root, key);
+  if (!space) {
+    space = &*std::ranges::min_element(spaces_, {}, &ShadowSpace::last_used);
+    if (space->used()) retire(*space);
+    space->adopt(root, mode);
+    hashes_[space - spaces_.data()] = hash;
+    ++counters_.tables;
+  }
+  space->last_used = ++clock_;
+  return *space;
 }
 
 ShadowSpace* ShadowCache::least_recent_but(const ShadowSpace& except) {
@@ -53,12 +66,10 @@ void ShadowCache::retire(ShadowSpace& space) {
   ++counters_.evictions;
 }
 
-ShadowTable& ShadowCache::view(ShadowSpace& space, ViewKind kind) {
-  if (space.view(kind) == ViewPool::kNone) {
-    if (views_.exhausted()) retire(*least_recent_but(space));  // one space has four at most
-    space.set_view(kind, views_.take());
-  }
-  return views_.table(space.view(kind));
+ShadowTable& ShadowCache::new_view(ShadowSpace& space, ViewKind kind) {
+  if (views_.exhausted()) retire(*least_recent_but(space));  // one space has four at most
+  space.set_view(kind, views_.take());
+  return *space.table(kind);
 }
 
 RamPage ShadowCache::writable_page(const ShadowSpace& space, ViewKind kind, u64 linear, u32 size) {

@@ -23,7 +23,11 @@ class ShadowCache final : public ShadowListener {
   /// The space of a root and mode, perhaps in place of the least recently used one.
   ShadowSpace& space(const Root& root, const PagingMode& mode);
   /// A view of it; may take the views of spaces that were used less recently, never of `space`.
-  ShadowTable& view(ShadowSpace& space, ViewKind kind);
+  ShadowTable& view(ShadowSpace& space, ViewKind kind) {
+    if (ShadowTable* table = space.table(kind)) [[likely]]
+      return *table;
+    return new_view(space, kind);
+  }
 
   void fill(ShadowSpace& space, ViewKind kind, u64 linear, const Grant& grant) {
     view(space, kind);
@@ -43,6 +47,8 @@ class ShadowCache final : public ShadowListener {
   static bool must_drop(const PagingMode& mode, unsigned level, u64 old, u64 now);
 
  private:
+  ShadowTable& new_view(ShadowSpace& space, ViewKind kind);
+  ShadowSpace* known_space(u64 hash, const Root& root, u64 key);
   /// The space used least recently of those with views, or nullptr.
   ShadowSpace* least_recent_but(const ShadowSpace& except);
   void make_room(ShadowSpace& space);
@@ -56,6 +62,7 @@ class ShadowCache final : public ShadowListener {
   TableUses uses_;
   std::vector<ShadowSpace> spaces_;
   std::array<u64, kMostSpaces> hashes_{};  ///< of root and mode of each space: a quick no
+  std::array<u8, kMostSpaces> recent_{};   ///< by hash: the space to try first
   std::vector<TableUses::Use> written_;    ///< scratch of table_written
   u64 clock_ = 0;
 };

@@ -29,11 +29,14 @@ size_t ShadowSpace::bucket_of(u64 base) const {
   return (hash >> 32) & (buckets_.size() - 1);
 }
 
-ShadowSpace::Region* ShadowSpace::find(u64 linear) {
+ShadowSpace::Region* ShadowSpace::find_in_buckets(u64 base) {
   if (buckets_.empty()) return nullptr;
-  u64 base = region_base(linear);
-  for (size_t at = bucket_of(base); buckets_[at]; at = (at + 1) & (buckets_.size() - 1))
-    if (Region& region = regions_[buckets_[at] - 1]; region.base == base) return &region;
+  for (size_t at = bucket_of(base); buckets_[at]; at = (at + 1) & (buckets_.size() - 1)) {
+    size_t index = buckets_[at] - 1u;
+    if (regions_[index].base != base) continue;
+    last_ = index;
+    return &regions_[index];
+  }
   return nullptr;
 }
 
@@ -192,6 +195,7 @@ void ShadowSpace::retire() {
   clear();
   for (ViewPool::ViewId& view : view_)
     if (view != ViewPool::kNone) views_.give_back(std::exchange(view, ViewPool::kNone));
+  table_.fill(nullptr);
   used_ = false;
 }
 

@@ -50,7 +50,12 @@ class ShadowSpace {
   const PagingMode& mode() const { return mode_; }
 
   ViewPool::ViewId view(ViewKind kind) const { return view_[static_cast<u8>(kind)]; }
-  void set_view(ViewKind kind, ViewPool::ViewId view) { view_[static_cast<u8>(kind)] = view; }
+  /// nullptr: there is no such view.
+  ShadowTable* table(ViewKind kind) const { return table_[static_cast<u8>(kind)]; }
+  void set_view(ViewKind kind, ViewPool::ViewId view) {
+    view_[static_cast<u8>(kind)] = view;
+    table_[static_cast<u8>(kind)] = &views_.table(view);
+  }
 
   /// The leaf entry for `linear` where its region's path is known.
   bool known_leaf(u64 linear, TableEntry& leaf, Rights& upper);
@@ -73,7 +78,12 @@ class ShadowSpace {
   u64 last_used = 0;
 
  private:
-  Region* find(u64 linear);
+  Region* find(u64 linear) {
+    u64 base = linear & ~(kRegionSize - 1);
+    if (last_ < regions_.size() && regions_[last_].base == base) return &regions_[last_];
+    return find_in_buckets(base);
+  }
+  Region* find_in_buckets(u64 base);
   Region& find_or_add(u64 linear);
   void rehash(size_t buckets);
   size_t bucket_of(u64 base) const;
@@ -92,7 +102,9 @@ class ShadowSpace {
   PagingMode mode_;
   u64 mode_key_ = 0;
   std::array<ViewPool::ViewId, kViewKinds> view_;
+  std::array<ShadowTable*, kViewKinds> table_{};
   std::vector<Region> regions_;
+  size_t last_ = 0;           ///< index of the region found last
   std::vector<u16> buckets_;  ///< open addressing: index into regions_ + 1, 0 = free
 };
 

@@ -4,7 +4,6 @@ namespace penumbra::mmu {
 namespace {
 
 constexpr u64 kNoFlushBit = bit(63);  // of a value moved to CR3 with CR4.PCIDE (SDM 3A 4.10.4.1)
-constexpr u64 kFrameMask = ((1ull << kPhysicalBits) - 1) & ~kPageMask;
 
 }  // namespace
 
@@ -51,12 +50,17 @@ void Translator::load_pdptes() {
 }
 
 void Translator::set_context(const PagingContext& context) {
+  u64 cr3 = context.cr3 & ~kNoFlushBit;
+  bool same_mode = context.cr0 == context_.cr0 && context.cr4 == context_.cr4 &&
+                   context.efer == context_.efer && context.pkru == context_.pkru;
+  if (same_mode && cr3 == context_.cr3) {
+    context_.cpl = context.cpl;
+    context_.ac = context.ac;
+    return select_view();
+  }
   const PagingContext old = context_;
   context_ = context;
-  context_.cr3 &= ~kNoFlushBit;
-  bool same_mode = context.cr0 == old.cr0 && context.cr4 == old.cr4 && context.efer == old.efer &&
-                   context.pkru == old.pkru;
-  if (same_mode && context_.cr3 == old.cr3) return select_view();
+  context_.cr3 = cr3;
   bool was_pae = mode_.kind == PagingKind::Pae;
   if (!same_mode) mode_ = PagingMode::of(context_);
   if (mode_.kind == PagingKind::Pae &&
@@ -104,23 +108,14 @@ Expected<> Translator::resolve(u64 linear, Access access, Requester requester, W
   return {};
 }
 
-/// Sets A and D and fills the view; false when the tables have changed since resolve().
-bool Translator::commit(Walk& walk, u64 linear, Access access, Requester requester) {
-  if (!walker_.set_flags(mode_, walk, access == Access::Write)) return false;
-  if (!walk.from_leaf) space_->learn(linear, walk);
-  fill(walk, linear, access, requester);
-  return true;
-}
-
-void Translator::fill(const Walk& walk, u64 linear, Access access, Requester requester) {
-  Location location = memory_.locate(page_of(walk.physical(linear)));
-  if (!location.host) return;
+void Translator::fill(const Walk& walk, u64 linear, Access access, Requester requester,
+                      const Location& location) {
   if (access == Access::Write && !location.rom) memory_.mark_dirty(location.page);
   ViewKind kind = view_kind(requester);
   if (access == Access::Execute && shadows_.view(*space_, kind).for_execute(linear)) return;
   bool dirty = !walk.count || (walk.leaf().value & Entry::kDirty);
   bool data = kind != ViewKind::Strict;
-  Grant grant{location.host, location.page};
+  Grant grant{location.host - (linear & kPageMask), location.page};
   grant.read = data && allows(mode_, walk.rights, Access::Read, requester);
   grant.write =
       data && dirty && !location.rom && allows(mode_, walk.rights, Access::Write, requester);
@@ -136,9 +131,13 @@ Expected<Target> Translator::translate(u64 linear, Access access, Requester requ
   for (;;) {
     Walk walk;
     TRY(resolve(linear, access, requester, walk));
-    if (!commit(walk, linear, access, requester)) continue;
+    // Not if the tables have changed since they were read.
+    if (!walker_.set_flags(mode_, walk, access == Access::Write)) continue;
+    if (!walk.from_leaf) space_->learn(linear, walk);
     u64 physical = memory_.bus_address(walk.physical(linear));
-    return Target{physical, memory_.locate(physical)};
+    Target target{physical, memory_.locate(physical)};
+    if (!target.mmio()) fill(walk, linear, access, requester, target.location);
+    return target;
   }
 }
 

@@ -69,8 +69,8 @@ class Translator {
 
   bool known(u64 linear, u32 size, Access access, Requester requester, Target& target);
   Expected<> resolve(u64 linear, Access access, Requester requester, Walk& walk);
-  bool commit(Walk& walk, u64 linear, Access access, Requester requester);
-  void fill(const Walk& walk, u64 linear, Access access, Requester requester);
+  void fill(const Walk& walk, u64 linear, Access access, Requester requester,
+            const Location& location);
   Expected<Target> translate(u64 linear, Access access, Requester requester);
 
   PhysicalMemory& memory_;

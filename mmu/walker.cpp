@@ -3,8 +3,6 @@
 namespace penumbra::mmu {
 namespace {
 
-constexpr u64 kTableMask = ((1ull << kPhysicalBits) - 1) & ~kPageMask;
-
 u64 load_entry(const u8* host, u8 bytes) {
   if (bytes == 4) return __atomic_load_n(reinterpret_cast<const u32*>(host), __ATOMIC_RELAXED);
   return __atomic_load_n(reinterpret_cast<const u64*>(host), __ATOMIC_RELAXED);
@@ -60,7 +58,7 @@ void Walker::walk(const PagingMode& mode, const Root& root, u64 linear, Walk& wa
   }
   for (unsigned level = mode.levels;; --level) {
     u64 index = (linear >> mode.shift(level)) & ((1u << mode.index_bits) - 1);
-    TableEntry entry = read_entry(mode, table & kTableMask, index, static_cast<u8>(level));
+    TableEntry entry = read_entry(mode, table & kFrameMask, index, static_cast<u8>(level));
     if (take(mode, walk, entry)) return;
     table = entry.value;
   }
@@ -95,25 +93,6 @@ bool Walker::set_entry_flags(const PagingMode& mode, TableEntry& entry, u64 want
   entry.value = value;
   memory_.note_store(entry.page, entry.offset, mode.entry_bytes);
   return true;
-}
-
-bool key_denied(const PagingMode& mode, Rights rights, Access access, Requester requester) {
-  if (!mode.keys || !rights.user || access == Access::Execute) return false;
-  u32 denied = mode.pkru >> (2 * rights.key);  // bit 0 AD, bit 1 WD
-  if (denied & 1) return true;
-  bool write_checked = requester == Requester::User || mode.write_protect;
-  return (denied & 2) && access == Access::Write && write_checked;
-}
-
-bool allows(const PagingMode& mode, Rights rights, Access access, Requester requester) {
-  if (mode.kind == PagingKind::Off) return true;
-  if (key_denied(mode, rights, access, requester)) return false;
-  if (access == Access::Execute && rights.no_execute) return false;
-  if (requester == Requester::User)
-    return rights.user && (access != Access::Write || rights.writable);
-  if (access == Access::Execute) return !(rights.user && mode.smep);
-  if (rights.user && mode.smap && requester != Requester::SupervisorAc) return false;
-  return access == Access::Read || rights.writable || !mode.write_protect;
 }
 
 Fault page_fault(const PagingMode& mode, const Walk& walk, u64 linear, Access access,

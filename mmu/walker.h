@@ -61,9 +61,27 @@ class Walker {
   PhysicalMemory& memory_;
 };
 
-/// Whether a mapped page may be accessed (SDM 3A 4.6.1); key_denied tells of protection keys.
-bool allows(const PagingMode& mode, Rights rights, Access access, Requester requester);
-bool key_denied(const PagingMode& mode, Rights rights, Access access, Requester requester);
+/// Whether a protection key forbids the access (SDM 3A 4.6.2).
+inline bool key_denied(const PagingMode& mode, Rights rights, Access access, Requester requester) {
+  if (!mode.keys || !rights.user || access == Access::Execute) return false;
+  u32 denied = mode.pkru >> (2 * rights.key);  // bit 0 AD, bit 1 WD
+  if (denied & 1) return true;
+  bool write_checked = requester == Requester::User || mode.write_protect;
+  return (denied & 2) && access == Access::Write && write_checked;
+}
+
+/// Whether a mapped page may be accessed (SDM 3A 4.6.1).
+inline bool allows(const PagingMode& mode, Rights rights, Access access, Requester requester) {
+  if (mode.kind == PagingKind::Off) return true;
+  if (key_denied(mode, rights, access, requester)) return false;
+  if (access == Access::Execute && rights.no_execute) return false;
+  if (requester == Requester::User)
+    return rights.user && (access != Access::Write || rights.writable);
+  if (access == Access::Execute) return !(rights.user && mode.smep);
+  if (rights.user && mode.smap && requester != Requester::SupervisorAc) return false;
+  return access == Access::Read || rights.writable || !mode.write_protect;
+}
+
 /// The page fault of a walk that did not end in an allowed access (SDM 3A 4.7).
 Fault page_fault(const PagingMode& mode, const Walk& walk, u64 linear, Access access,
                  Requester requester);
