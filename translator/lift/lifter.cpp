@@ -46,7 +46,7 @@ void Lifter::lift(const frontend::Instruction& instruction, u16 offset) {
 
 void Lifter::lift_sensitive(const NamedCall& operation, SensitiveAction action) {
   if (action == SensitiveAction::Trap) return raise(Vector::Gp);
-  call(operation);
+  if (!lift_harmless(*this, operation)) call(operation);
 }
 
 void Lifter::finish() {

@@ -38,4 +38,9 @@ struct Sensitive {
 /// One table (cpu/instructions/sensitive.def) decides.
 Sensitive sensitive(const frontend::Instruction& instruction);
 
+class Lifter;
+/// Where a frequent sensitive instruction can neither fault nor change what other instructions mean
+/// (CLI, PUSHF, SWAPGS, reading a selector), micro-ops in place of the call. False: call it.
+bool lift_harmless(Lifter& l, const NamedCall& operation);
+
 }  // namespace penumbra::translator
