@@ -22,6 +22,7 @@ import report
 
 HERE = pathlib.Path(__file__).resolve().parent
 RUNS, QUICK_SCALE = 3, 0.2
+BUSY = 0.7  # load average from which on a warning is due
 
 
 def first_line(*command):
@@ -35,9 +36,11 @@ def first_line(*command):
 def host():
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
                   if line.startswith("model name")), "unknown")
-    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(),
+    return {"cpu": model, "cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 1),
+            "kernel": platform.release(),
             "qemu": first_line("qemu-system-x86_64", "--version"),
-            "penumbra": first_line("git", "-C", str(HERE), "describe", "--always", "--dirty")}
+            "penumbra": first_line("git", "-C", str(HERE), "describe", "--always", "--dirty")
+            or "of unknown revision"}
 
 
 def parse_arguments():
@@ -102,8 +105,12 @@ def run(options, programs):
     engines = kit.Engines(options.kit, options.penumbra, options.kernel, options.initrd,
                           options.scale, penumbra_options)
     which, measurements = engines_to_run(options), earlier(options)
+    conditions = host()
+    if conditions["load"] > BUSY:
+        print(f"bench: the machine is busy (load {conditions['load']}): times will mislead",
+              file=sys.stderr)
     measure.measure(engines, which, programs, options.runs, measurements)
-    return {"date": datetime.date.today().isoformat(), "host": host(), "runs": options.runs,
+    return {"date": datetime.date.today().isoformat(), "host": conditions, "runs": options.runs,
             "scale": options.scale,
             "programs": [{"name": program.name, "class": program.group} for program in programs],
             "commands": {engine: engines.command(engine, ["..."]) for engine in report.ENGINES},

@@ -57,14 +57,13 @@ class Transcript:
 
     def _end(self, name, checksum):
         self.running = None
+        self.checksums[name] = checksum
         if self._begun is None or self._ended is None:
             self.failures[name] = "a mark is missing"
-            return
-        if self._ended <= self._begun:
+        elif self._ended <= self._begun:
             self.failures[name] = "too short to be timed"
-            return
-        self.seconds[name] = self._ended - self._begun
-        self.checksums[name] = checksum
+        else:
+            self.seconds[name] = self._ended - self._begun
 
 
 def listen(command, limit=LIMIT):

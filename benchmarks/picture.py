@@ -85,10 +85,14 @@ def heading(results):
             text(12, 36, f"{host['cpu']}; {host['qemu'] or 'no QEMU'}")]
 
 
+def tick_text(tick):
+    return f"{tick:g}" if tick >= 1 else f"1/{1 / tick:g}"
+
+
 def grid(axis, bottom):
     parts = []
     for tick in axis.ticks():
         color = "#666" if tick == 1 else "#ddd"
         parts.append(line(axis.x(tick), TOP - 4, axis.x(tick), bottom, color))
-        parts.append(text(axis.x(tick), TOP - 8, f"{tick:g}", "middle"))
+        parts.append(text(axis.x(tick), TOP - 8, tick_text(tick), "middle"))
     return parts

@@ -49,7 +49,8 @@ def without_places(words):
 
 def conditions(results):
     host = results["host"]
-    yield f"- Machine: {host['cpu']}, {host['cpus']} CPUs, Linux {host['kernel']}"
+    yield (f"- Machine: {host['cpu']}, {host['cpus']} CPUs, load {host['load']:g} before, "
+           f"Linux {host['kernel']}")
     yield f"- Penumbra {host['penumbra']}; {host['qemu'] or 'no QEMU'}"
     yield f"- {results['date']}: {results['runs']} runs at scale {results['scale']:g}"
     for engine, command in results["commands"].items():

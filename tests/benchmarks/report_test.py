@@ -13,7 +13,8 @@ import report  # noqa: E402
 def results(samples, **changes):
     """Stored results of two programs of one class and one of another."""
     stored = {"date": "2000-01-01", "runs": 3, "scale": 1.0, "checksums": {},
-              "host": {"cpu": "C<P>U", "cpus": 2, "kernel": "6", "qemu": "Q", "penumbra": "p"},
+              "host": {"cpu": "C<P>U", "cpus": 2, "load": 0.1, "kernel": "6",
+                       "qemu": "Q", "penumbra": "p"},
               "programs": [{"name": "sum", "class": "integer"},
                            {"name": "sort", "class": "integer"},
                            {"name": "scas", "class": "string"}],
