@@ -94,6 +94,9 @@ struct Stencil {
   u8 register_hole_count;
   /// Operands whose value at entry matters: read, or written on some ways out and kept on others.
   OperandSet reads;
+  /// Operands whose registers the code writes. One that the source passes on unchanged is among
+  /// them if the compiler used its register in between or wrote an equal value to it; it has its
+  /// value again wherever control leaves.
   OperandSet writes;
   /// Operands that may hold something new when control leaves for Slow.
   OperandSet written_before_slow;
