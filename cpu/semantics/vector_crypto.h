@@ -7,7 +7,7 @@
 #include <array>
 #include <bit>
 
-#include "cpu/semantics/vector_types.h"
+#include "cpu/semantics/vector_shuffle.h"
 
 namespace penumbra::cpu {
 inline namespace PENUMBRA_TARGET {
@@ -151,7 +151,8 @@ struct Aeskeygenassist {
 /// Bit 0 of the immediate chooses the quadword of a, bit 4 that of b.
 struct Pclmulqdq {
   [[gnu::always_inline]] static V128 eval(V128 a, V128 b, u8 immediate) {
-    u64 x = lanes<u64>(a)[immediate & 1], y = lanes<u64>(b)[immediate >> 4 & 1];
+    u64 x = ExtractLane<u64>::eval<Width::W64>(a, immediate);
+    u64 y = ExtractLane<u64>::eval<Width::W64>(b, immediate >> 4);
 #ifdef __PCLMUL__
     return _mm_clmulepi64_si128(vector_of(Lanes<u64>{x, 0}), vector_of(Lanes<u64>{y, 0}), 0);
 #else

@@ -50,20 +50,45 @@ struct MoveToInteger {
 
 // -- inserts, extracts, masks --------------------------------------------------------------------
 
-struct Pinsrw {
+/// Lanes by number, which wraps. Shifts of quadwords: host code that indexes a vector by a variable
+/// would need it in memory.
+template <class Lane>
+struct LanePlace {
+  static constexpr unsigned kBits = sizeof(Lane) * 8, kInHalf = 64 / kBits;
+
+  [[gnu::always_inline]] explicit LanePlace(u8 number)
+      : shift(number % kInHalf * kBits), is_high(number / kInHalf % 2 != 0) {}
+
+  unsigned shift;  ///< within the quadword
+  bool is_high;
+};
+
+template <class Lane>
+struct InsertLane {
   template <Width W>
   [[gnu::always_inline]] static V128 eval(V128 a, u64 b, u8 immediate) {
-    Lanes<u16> words = lanes<u16>(a);
-    words[immediate & 7] = static_cast<u16>(b);
-    return vector_of(words);
+    LanePlace<Lane> place(immediate);
+    V128 mask = in_half(u64{static_cast<Lane>(~Lane{0})} << place.shift, place.is_high);
+    V128 value = in_half(u64{static_cast<Lane>(b)} << place.shift, place.is_high);
+    return (a & ~mask) | value;
+  }
+
+ private:
+  [[gnu::always_inline]] static V128 in_half(u64 value, bool is_high) {
+    return vector_of(Lanes<u64>{is_high ? 0 : value, is_high ? value : 0});
   }
 };
-struct Pextrw {
+template <class Lane>
+struct ExtractLane {
   template <Width W>
   [[gnu::always_inline]] static u64 eval(V128 a, u8 immediate) {
-    return lanes<u16>(a)[immediate & 7];
+    LanePlace<Lane> place(immediate);
+    u64 half = place.is_high ? lanes<u64>(a)[1] : lanes<u64>(a)[0];
+    return static_cast<Lane>(half >> place.shift);
   }
 };
+using Pinsrw = InsertLane<u16>;
+using Pextrw = ExtractLane<u16>;
 
 /// The most significant bit of each lane, lane 0 in bit 0.
 template <class Lane>
@@ -162,11 +187,31 @@ using Punpckhqdq = UnpackHigh<u64>;
 
 // -- shuffles: two bits of the immediate choose each lane ----------------------------------------
 
+/// The four choices of an immediate, twice, as words.
+[[gnu::always_inline]] inline Lanes<u16> choices(u8 immediate) {
+  Lanes<u16> all = Lanes<u16>{} + immediate;
+  return all * Lanes<u16>{64, 16, 4, 1, 64, 16, 4, 1} >> 6 & 3;
+}
+
+#ifdef __SSSE3__
+/// The byte numbers of the doublewords chosen.
+[[gnu::always_inline]] inline V128 doubleword_choices(u8 immediate) {
+  V128 doubled = vector_of(choices(immediate));
+  Lanes<u32> number = lanes<u32>(_mm_unpacklo_epi16(doubled, doubled));
+  Lanes<u8> first = lanes<u8>(vector_of(number << 2 | number << 10));
+  return vector_of(first + Lanes<u8>{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3});
+}
+#endif
+
 struct Pshufd {
   [[gnu::always_inline]] static V128 eval(V128 a, u8 immediate) {
+#ifdef __SSSE3__
+    return _mm_shuffle_epi8(a, doubleword_choices(immediate));
+#else
     Lanes<u32> from = lanes<u32>(a);
     return vector_of(Lanes<u32>{from[immediate & 3], from[(immediate >> 2) & 3],
                                 from[(immediate >> 4) & 3], from[immediate >> 6]});
+#endif
   }
 };
 
@@ -174,12 +219,21 @@ struct Pshufd {
 template <unsigned First>
 struct ShuffleWords {
   [[gnu::always_inline]] static V128 eval(V128 a, u8 immediate) {
+#ifdef __SSSE3__
+    constexpr u16 kFirst = 0x0100 + First * 0x0202;
+    Lanes<u16> bytes = choices(immediate) * 0x0202 + kFirst;
+    Lanes<u16> same = {0x0100, 0x0302, 0x0504, 0x0706, 0x0908, 0x0b0a, 0x0d0c, 0x0f0e};
+    Lanes<u64> low = lanes<u64>(vector_of(First == 0 ? bytes : same));
+    Lanes<u64> high = lanes<u64>(vector_of(First == 0 ? same : bytes));
+    return _mm_shuffle_epi8(a, vector_of(Lanes<u64>{low[0], high[1]}));
+#else
     Lanes<u16> from = lanes<u16>(a), to = from;
     to[First] = from[First + (immediate & 3)];
     to[First + 1] = from[First + ((immediate >> 2) & 3)];
     to[First + 2] = from[First + ((immediate >> 4) & 3)];
     to[First + 3] = from[First + (immediate >> 6)];
     return vector_of(to);
+#endif
   }
 };
 using Pshuflw = ShuffleWords<0>;
@@ -187,14 +241,22 @@ using Pshufhw = ShuffleWords<4>;
 
 struct Shufps {
   [[gnu::always_inline]] static V128 eval(V128 a, V128 b, u8 immediate) {
+#ifdef __SSSE3__
+    V128 bytes = doubleword_choices(immediate);
+    Lanes<u64> x = lanes<u64>(_mm_shuffle_epi8(a, bytes)),
+               y = lanes<u64>(_mm_shuffle_epi8(b, bytes));
+    return vector_of(Lanes<u64>{x[0], y[1]});
+#else
     Lanes<u32> x = lanes<u32>(a), y = lanes<u32>(b);
     return vector_of(Lanes<u32>{x[immediate & 3], x[(immediate >> 2) & 3], y[(immediate >> 4) & 3],
                                 y[immediate >> 6]});
+#endif
   }
 };
 struct Shufpd {
   [[gnu::always_inline]] static V128 eval(V128 a, V128 b, u8 immediate) {
-    return vector_of(Lanes<u64>{lanes<u64>(a)[immediate & 1], lanes<u64>(b)[(immediate >> 1) & 1]});
+    return vector_of(Lanes<u64>{ExtractLane<u64>::eval<Width::W64>(a, immediate),
+                                ExtractLane<u64>::eval<Width::W64>(b, immediate >> 1)});
   }
 };
 

@@ -6,6 +6,7 @@
 
 #include "cpu/flags.h"
 #include "cpu/semantics/vector_integer.h"
+#include "cpu/semantics/vector_shuffle.h"
 
 namespace penumbra::cpu {
 inline namespace PENUMBRA_TARGET {
@@ -66,7 +67,10 @@ struct Packusdw {
 struct Mpsadbw {
   [[gnu::always_inline]] static V128 eval(V128 a, V128 b, u8 immediate) {
     V128 from = Psrldq::eval(a, immediate & 4);
-    u32 group = lanes<u32>(b)[immediate & 3];
+    u64 group = ExtractLane<u32>::eval<Width::W32>(b, immediate);
+#ifdef __SSE4_1__
+    return _mm_mpsadbw_epu8(from, vector_of(Lanes<u64>{group, 0}), 0);
+#endif
     Lanes<u16> sum{};
     for (u8 i = 0; i < 4; ++i) {
       Lanes<u16> bytes = lanes<u16>(_mm_unpacklo_epi8(Psrldq::eval(from, i), _mm_setzero_si128()));
@@ -181,26 +185,9 @@ using NegateEvenDoubles = NegateEvenLanes<u64>;
 
 // -- inserts, extracts, extensions ---------------------------------------------------------------
 
-template <class Lane>
-struct InsertLane {
-  template <Width W>
-  [[gnu::always_inline]] static V128 eval(V128 a, u64 b, u8 immediate) {
-    Lanes<Lane> to = lanes<Lane>(a);
-    to[immediate % (16 / sizeof(Lane))] = static_cast<Lane>(b);
-    return vector_of(to);
-  }
-};
 using Pinsrb = InsertLane<u8>;
 using Pinsrd = InsertLane<u32>;
 using Pinsrq = InsertLane<u64>;
-
-template <class Lane>
-struct ExtractLane {
-  template <Width W>
-  [[gnu::always_inline]] static u64 eval(V128 a, u8 immediate) {
-    return lanes<Lane>(a)[immediate % (16 / sizeof(Lane))];
-  }
-};
 using Pextrb = ExtractLane<u8>;
 using Pextrd = ExtractLane<u32>;
 using Pextrq = ExtractLane<u64>;
@@ -208,9 +195,8 @@ using Pextrq = ExtractLane<u64>;
 /// Immediate: b's lane in bits 7 and 6, a's in bits 5 and 4, lanes to clear in the others.
 struct Insertps {
   [[gnu::always_inline]] static V128 eval(V128 a, V128 b, u8 immediate) {
-    Lanes<u32> to = lanes<u32>(a);
-    to[(immediate >> 4) & 3] = lanes<u32>(b)[immediate >> 6];
-    return vector_of(to) & ~lane_mask<u32>(immediate);
+    u64 lane = Pextrd::eval<Width::W32>(b, immediate >> 6);
+    return Pinsrd::eval<Width::W32>(a, lane, immediate >> 4) & ~lane_mask<u32>(immediate);
   }
 };
 

@@ -31,36 +31,61 @@ template <class Lane, class Comparison>
 }
 constexpr u32 first_lanes(u32 count) { return (1u << count) - 1; }
 
-/// Two texts: their vectors, lengths in characters.
+/// A text whose characters are taken one after the other, each in all lanes.
+template <class Lane>
+class Characters {
+ public:
+  [[gnu::always_inline]] explicit Characters(V128 text) : rest_(text) {}
+
+  [[gnu::always_inline]] Lanes<Lane> next() {
+    Lanes<Lane> first = Lanes<Lane>{} + lanes<Lane>(rest_)[0];
+    rest_ = _mm_srli_si128(rest_, sizeof(Lane));
+    return first;
+  }
+
+ private:
+  V128 rest_;
+};
+
+/// Two texts: their vectors, lengths in characters. Lanes are signed; flipping `bias` in both sides
+/// of an order makes it that of unsigned ones.
 template <class Lane>
 struct Texts {
   static constexpr u32 kCapacity = 16 / sizeof(Lane);
-  Lanes<Lane> a, b;
+  V128 a_text;
+  Lanes<Lane> b;
   u32 a_length, b_length;
+  Lanes<Lane> bias;
 
   /// Characters of b that are one of a's.
   [[gnu::always_inline]] u32 equal_any() const {
+    Characters<Lane> a(a_text);
     Lanes<Lane> found{};
-    for (u32 i = 0; i < a_length; ++i) found |= as_lanes(b == a[i]);
+    for (u32 i = 0; i < a_length; ++i) found |= as_lanes(b == a.next());
     return set_of<Lane>(found) & first_lanes(b_length);
   }
   /// Characters of b within one of a's pairs of limits.
   [[gnu::always_inline]] u32 ranges() const {
-    Lanes<Lane> found{};
-    for (u32 i = 0; i + 1 < a_length; i += 2)
-      found |= as_lanes(b >= a[i]) & as_lanes(b <= a[i + 1]);
+    Characters<Lane> a(vector_of(lanes<Lane>(a_text) ^ bias));
+    Lanes<Lane> found{}, character = b ^ bias;
+    for (u32 i = 0; i + 1 < a_length; i += 2) {
+      Lanes<Lane> lowest = a.next(), highest = a.next();
+      found |= as_lanes(character >= lowest) & as_lanes(character <= highest);
+    }
     return set_of<Lane>(found) & first_lanes(b_length);
   }
   /// Places where both texts have the same character, or have ended.
   [[gnu::always_inline]] u32 equal_each() const {
     u32 in_a = first_lanes(a_length), in_b = first_lanes(b_length);
-    return (set_of<Lane>(a == b) & in_a & in_b) | (first_lanes(kCapacity) & ~in_a & ~in_b);
+    return (set_of<Lane>(lanes<Lane>(a_text) == b) & in_a & in_b) |
+           (first_lanes(kCapacity) & ~in_a & ~in_b);
   }
   /// Places of b where a begins, or as much of it as fits.
   [[gnu::always_inline]] u32 equal_ordered() const {
+    Characters<Lane> a(a_text);
     u32 found = first_lanes(kCapacity), beyond = ~found;
     for (u32 i = 0; i < a_length; ++i) {
-      u32 equal = set_of<Lane>(b == a[i]) & first_lanes(b_length);
+      u32 equal = set_of<Lane>(b == a.next()) & first_lanes(b_length);
       found &= (equal | beyond) >> i | ~(~0u >> i);
     }
     return found;
@@ -88,7 +113,9 @@ struct Texts {
 /// IntRes1 of the manual.
 template <class Lane>
 [[gnu::always_inline]] inline u32 compare(V128 a, V128 b, u32 a_length, u32 b_length, u8 control) {
-  Texts<Lane> texts{lanes<Lane>(a), lanes<Lane>(b), a_length, b_length};
+  constexpr Lane kLowest = static_cast<Lane>(1u << (sizeof(Lane) * 8 - 1));
+  Lanes<Lane> bias = Lanes<Lane>{} + (is_signed(control) ? Lane{0} : kLowest);
+  Texts<Lane> texts{a, lanes<Lane>(b), a_length, b_length, bias};
   return texts.aggregate(aggregation(control));
 }
 
@@ -140,12 +167,8 @@ struct CompareText {
  private:
   [[gnu::always_inline]] static u32 compare(V128 a, V128 b, u32 a_length, u32 b_length,
                                             u8 control) {
-    if (text::has_words(control)) {
-      return text::is_signed(control) ? text::compare<i16>(a, b, a_length, b_length, control)
-                                      : text::compare<u16>(a, b, a_length, b_length, control);
-    }
-    return text::is_signed(control) ? text::compare<i8>(a, b, a_length, b_length, control)
-                                    : text::compare<u8>(a, b, a_length, b_length, control);
+    return text::has_words(control) ? text::compare<i16>(a, b, a_length, b_length, control)
+                                    : text::compare<i8>(a, b, a_length, b_length, control);
   }
 };
 

@@ -1,5 +1,5 @@
-// The micro-ops of vector_sse4_ops.def as functions of one type, compiled once for each level of
-// host instructions (tests/cpu/levels/).
+// Micro-ops whose host code depends on the level (vector_sse4_ops.def and shuffles) as functions of
+// one type, compiled once for each level of host instructions (tests/cpu/levels/).
 #pragma once
 
 #include "cpu/semantics/vector_types.h"

@@ -46,6 +46,11 @@ V128 run_VectorFlags(V128 a, V128 b, V128, u8) {
 }
 
 constexpr LevelOp kOps[] = {
+    // Those of SSE2 that shuffle bytes where the host can.
+    {"Pshufd", run_VectorUnaryImmediate<Pshufd>},   {"Pshuflw", run_VectorUnaryImmediate<Pshuflw>},
+    {"Pshufhw", run_VectorUnaryImmediate<Pshufhw>}, {"Shufps", run_VectorBinaryImmediate<Shufps>},
+    {"Shufpd", run_VectorBinaryImmediate<Shufpd>},  {"Pinsrw", run_VectorFromInteger<Pinsrw>},
+    {"Pextrw", run_IntegerFromVector<Pextrw>},
 #define PENUMBRA_VECTOR_OP(name, shape) {#name, run_##shape<cpu::name>},
 #include "cpu/semantics/vector_sse4_ops.def"
 #undef PENUMBRA_VECTOR_OP
