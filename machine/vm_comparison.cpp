@@ -83,8 +83,8 @@ void VmComparison::compare_sections(std::vector<Difference>& found) {
     std::vector<u8> reference = bytes_of(reference_, i), subject = bytes_of(subject_, i);
     size_t skipped = reference_.sections[i].name == std::string_view("cpu") ? registers : 0;
     size_t common = std::min(reference.size(), subject.size());
-    size_t at =
-        skipped + first_difference(&reference[skipped], &subject[skipped], common - skipped);
+    size_t at = skipped + first_difference(reference.data() + skipped, subject.data() + skipped,
+                                           common - skipped);
     if (at == common && reference.size() == subject.size()) continue;
     auto shown = [at](const std::vector<u8>& bytes) {
       return hex_of(bytes.data() + at, std::min<size_t>(8, bytes.size() - at));

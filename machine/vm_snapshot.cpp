@@ -157,6 +157,7 @@ void Vm::become(Vm& other) {
     to[i].serialize(archive);
     PENUMBRA_ASSERT(archive.exhausted());
   }
+  halted_since_ = other.halted_since_;
   vcpu_->state_changed();
 }
 
