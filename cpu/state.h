@@ -148,14 +148,38 @@ struct CpuState {
 
   // -- engine ------------------------------------------------------------------------------------
   void* table = nullptr;      ///< the current view of the shadow page table
-  void* engine = nullptr;     ///< the engine that runs this state
+  void* engine = nullptr;     ///< tier 0, where it runs this state
+  void* baseline = nullptr;   ///< tier 1
   i64 instructions_left = 0;  ///< of this slice; current outside of blocks
   /// Blocks are entered while instructions_left stays at or above this: 0, or the largest value
   /// when somebody asked the CPU to stop soon (written atomically).
   i64 stop_below = 0;
   u64 code_segment_base = 0;  ///< CS.base where it counts (not in 64-bit mode)
   u64 repeat_bytes = 0;       ///< bytes of REP instructions not yet charged as an instruction
-  u64 retired = 0;            ///< instructions retired up to the current slice's start
+  /// What generated code exchanges with its slow paths: a value loaded or to be stored.
+  VectorRegister slow_value;
+  u64 slow_linear = 0;
+  /// Registers of generated code that hold temporaries, while a slow path runs.
+  u64 saved_temporaries[2] = {};
+  /// Names the mode and the code mappings in force; equal keys mean that a cached jump holds.
+  u64 execute_key = 0;
+  /// Where calls will return to, for generated code: byte offset of the newest entry.
+  struct ReturnEntry {
+    u64 rip = 0, key = 0;
+    const void* landing = nullptr;
+    u64 unused = 0;
+  };
+  static constexpr u32 kReturns = 16;
+  ReturnEntry returns[kReturns];
+  u32 newest_return = 0;
+  /// Blocks by RIP, for generated code: kJumps entries of the engine that runs.
+  struct JumpEntry {
+    u64 rip = 0, key = 0, code_base = 0;
+    const void* code = nullptr;
+  };
+  static constexpr u32 kJumps = 4096;
+  JumpEntry* jumps = nullptr;
+  u64 retired = 0;  ///< instructions retired up to the current slice's start
 
   // -- system state ------------------------------------------------------------------------------
   SegmentRegister ldtr, tr;

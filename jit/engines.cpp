@@ -2,28 +2,65 @@
 
 namespace penumbra::jit {
 
-Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu)
-    : space_(space),
+Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, Tier tier)
+    : context_(context),
+      space_(space),
       slow_(context, mmu),
       source_(context, space, mmu, slow_),
       interpreter_(context, slow_, source_) {
+  if (tier == Tier::Baseline) {
+    baseline_ = std::make_unique<Baseline>(context, mmu, slow_, source_);
+  }
   space_.set_code_observer(this);
+}
+
+Stop Engines::run(CodeMode mode, bool single) {
+  if (single || !baseline_) return interpreter_.run(mode, single);
+  for (;;) {
+    Stop stop = baseline_->run(mode);
+    if (stop != Stop::Single) return stop;
+    stop = run_single(mode);
+    if (stop != Stop::Slice || context_.state.instructions_left <= 0) return stop;
+  }
+}
+
+/// One instruction in tier 0, within what is left of the slice.
+Stop Engines::run_single(CodeMode mode) {
+  i64& left = context_.state.instructions_left;
+  i64 before = left;
+  left = 1;
+  Stop stop = interpreter_.run(mode, true);
+  left = before - (1 - left);
+  return stop;
+}
+
+void Engines::flush() {
+  interpreter_.cache().clear();
+  if (baseline_) baseline_->flush();
 }
 
 Engines::~Engines() { space_.set_code_observer(nullptr); }
 
 Engines::Counters Engines::counters() const {
-  return {.blocks = source_.counters().blocks,
-          .instructions = source_.counters().instructions,
-          .lookups = interpreter_.counters().lookups,
-          .links = interpreter_.counters().links,
-          .invalidations = invalidations_};
+  Counters counters{.blocks = source_.counters().blocks,
+                    .instructions = source_.counters().instructions,
+                    .lookups = interpreter_.counters().lookups,
+                    .links = interpreter_.counters().links,
+                    .invalidations = invalidations_};
+  if (baseline_) {
+    counters.lookups += baseline_->counters().lookups;
+    counters.links += baseline_->counters().links;
+  }
+  return counters;
 }
 
 void Engines::code_written(GuestPhys address, u64 size) {
   invalidations_ += interpreter_.cache().invalidate(address, size);
+  if (baseline_) invalidations_ += baseline_->cache().invalidate(address, size);
   for (u64 page = page_of(address.value); page < address.value + size; page += kPageSize) {
-    if (!interpreter_.cache().has_code({page})) space_.clear_code({page});
+    bool has_code =
+        interpreter_.cache().has_code({page}) || (baseline_ && baseline_->cache().has_code({page}));
+    if (!has_code) space_.clear_code({page});
   }
 }
 

@@ -1,9 +1,11 @@
 // The engines of one vCPU and what they share: slow paths, the source of blocks, code tracking.
 //
-// run() chooses the engine: single instructions always go through tier 0.
+// run() chooses the engine: single instructions always go through tier 0, and so do those that
+// generated code leaves out.
 #pragma once
 
 #include "jit/interp/interpreter.h"
+#include "jit/stencil/baseline.h"
 
 namespace penumbra::jit {
 
@@ -13,24 +15,30 @@ class Engines final : public mmu::CodeObserver {
     u64 blocks = 0, instructions = 0, lookups = 0, links = 0, invalidations = 0;
   };
 
-  Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu);
+  enum class Tier : u8 { Interpreter, Baseline };
+
+  Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, Tier tier);
   ~Engines() override;
 
   /// Executes from state.rip until a reason to stop, at an exact instruction boundary with all
   /// state current. `mode` is the code-mode word of the state; `single`: at most one instruction.
-  Stop run(CodeMode mode, bool single) { return interpreter_.run(mode, single); }
+  Stop run(CodeMode mode, bool single);
   const Fault& fault() const { return slow_.fault(); }
   /// Forgets every translated block. No block may be running.
-  void flush() { interpreter_.cache().clear(); }
+  void flush();
   Counters counters() const;
 
   void code_written(GuestPhys address, u64 size) override;
 
  private:
+  Stop run_single(CodeMode mode);
+
+  cpu::CpuContext& context_;
   mmu::AddressSpace& space_;
   SlowPath slow_;
   CodeSource source_;
   Interpreter interpreter_;
+  std::unique_ptr<Baseline> baseline_;  ///< where that is the engine
   u64 invalidations_ = 0;
 };
 

@@ -13,9 +13,23 @@ namespace penumbra::machine {
 using cpu::Flag;
 using jit::Stop;
 
+namespace {
+
+jit::Engines::Tier tier_of(EngineKind kind) {
+  return kind == EngineKind::Baseline ? jit::Engines::Tier::Baseline
+                                      : jit::Engines::Tier::Interpreter;
+}
+
+}  // namespace
+
 struct Vcpu::Impl final : cpu::Environment {
-  Impl(mmu::AddressSpace& address_space, const cpu::CpuModel& cpu_model, VcpuHost& vcpu_host)
-      : space(address_space), model(cpu_model), host(vcpu_host), mmu(space, external) {
+  Impl(mmu::AddressSpace& address_space, const cpu::CpuModel& cpu_model, VcpuHost& vcpu_host,
+       const EngineConfig& config)
+      : space(address_space),
+        model(cpu_model),
+        host(vcpu_host),
+        mmu(space, external),
+        engine(context, space, mmu, tier_of(config.kind)) {
     reset();
   }
 
@@ -26,7 +40,7 @@ struct Vcpu::Impl final : cpu::Environment {
   ExternalBuffer external;
   mmu::Mmu mmu;
   cpu::CpuContext context{state, mmu, *this, model};
-  jit::Engines engine{context, space, mmu};
+  jit::Engines engine;
   /// retired() is this minus instructions_left.
   u64 slice_end = 0;
   bool exit_requested = false;  ///< written atomically
@@ -281,10 +295,9 @@ void Vcpu::Impl::loaded() {
   paging_mode_changed();
 }
 
-// Both kinds of engine are the interpreter.
 Vcpu::Vcpu(mmu::AddressSpace& space, const cpu::CpuModel& model, VcpuHost& host,
-           const EngineConfig&)
-    : impl_(std::make_unique<Impl>(space, model, host)) {}
+           const EngineConfig& engine)
+    : impl_(std::make_unique<Impl>(space, model, host, engine)) {}
 Vcpu::~Vcpu() = default;
 
 Exit Vcpu::run(u64 max_instructions) {

@@ -77,6 +77,15 @@ class BlockCache {
     graveyard_.push_back(std::move(owner.mapped()));
   }
 
+  template <class Predicate>
+  void invalidate_if(Predicate goes) {
+    std::vector<Block*> hit;
+    for (auto& [key, block] : blocks_) {
+      if (goes(*block)) hit.push_back(block.get());
+    }
+    for (Block* block : hit) invalidate(*block);
+  }
+
   void clear() {
     while (!blocks_.empty()) invalidate(*blocks_.begin()->second);
   }

@@ -59,6 +59,14 @@ bool SlowPath::linear_address(Segment segment, u64 form, u64 offset, u64& linear
   return result.has_value();
 }
 
+bool SlowPath::check_fpu() {
+  constexpr u16 kErrorSummary = 1u << 7;
+  const cpu::CpuState& s = context_.state;
+  bool pending = (s.x87.status & kErrorSummary) && (s.cr0 & cpu::Cr0::kNe);
+  if (pending) fault_ = Fault::of(Vector::Mf);
+  return !pending;
+}
+
 bool SlowPath::check_aligned(u64 linear, u64 alignment) {
   if (linear % alignment == 0) return true;
   fault_ = Fault::gp();

@@ -35,6 +35,8 @@ class SlowPath {
   bool write(Segment segment, u64 linear, const void* in, u32 size);
   /// Op::Linear; `form` is its immediate.
   bool linear_address(Segment segment, u64 form, u64 offset, u64& linear);
+  /// Op::CheckFpu.
+  bool check_fpu();
   bool check_aligned(u64 linear, u64 alignment);
   /// Op::EndSse: false where an unmasked exception stops the instruction.
   bool end_checked_sse(u64 form, cpu::Slot a, cpu::Slot b);

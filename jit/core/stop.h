@@ -11,6 +11,7 @@ enum class Stop : u8 {
   Repeat,   ///< a REP instruction stopped between iterations
   Slice,    ///< the next block is longer than what is left of the slice, or a stop was asked for
   Fault,    ///< fault() says which; state is that before the instruction
+  Single,   ///< tier 0 is to run one instruction (only between engines)
   Halt,     ///< state.activity is no longer Running
 };
 

@@ -37,7 +37,7 @@ Handler handler_for(const MicroOp& op) {
 
 namespace {
 
-/// What one micro-op becomes. A branch's target is the jump behind the fall-through jump.
+/// A branch's target is the jump behind the fall-through jump.
 Uop lower(const MicroOp& op, size_t index) {
   Uop uop{.handler = handler_for(op),
           .immediate = op.immediate,
@@ -70,6 +70,8 @@ MicroOp taken_jump(const MicroOp& branch, const MicroOp& fall_through) {
 
 }  // namespace
 
+Uop interpreted(const MicroOp& op) { return lower(op, 0); }
+
 void CompiledBlock::link(Uop& from, CompiledBlock& target) {
   link_jump(from, *target.code());
   target.incoming.emplace_back(this, &from);
@@ -90,6 +92,7 @@ void CompiledBlock::unlink() {
 
 std::unique_ptr<CompiledBlock> compile(const translator::Block& block) {
   std::vector<MicroOp> ops = block.ops;
+  std::erase_if(ops, [](const MicroOp& op) { return translator::shape_of(op.op) == Shape::Hint; });
   if (ops.size() >= 2 && is_branch(ops[ops.size() - 2])) {
     ops.push_back(taken_jump(ops[ops.size() - 2], ops.back()));
   }

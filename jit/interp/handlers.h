@@ -19,6 +19,10 @@ Handler control_handler(const translator::MicroOp& op);
 /// Any of the above, by shape.
 Handler handler_for(const translator::MicroOp& op);
 
+/// One pure micro-op, to be followed by return_handler(): runs it from C++.
+Uop interpreted(const translator::MicroOp& op);
+Handler return_handler();
+
 /// Ends execution in front of an instruction of an invalidated block.
 Handler leave_handler();
 /// First uop of a block over two pages: checks that the second one is still the same.

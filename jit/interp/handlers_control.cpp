@@ -49,6 +49,8 @@ PENUMBRA_HANDLER jump_dynamic(PENUMBRA_HANDLER_ARGUMENTS) {
 
 PENUMBRA_HANDLER leave(PENUMBRA_HANDLER_ARGUMENTS) { stop_before(s, u, left, Stop::Lookup); }
 
+PENUMBRA_HANDLER back(PENUMBRA_HANDLER_ARGUMENTS) {}
+
 PENUMBRA_HANDLER check_next_page(PENUMBRA_HANDLER_ARGUMENTS) {
   if (!engine(s).check_next_page(*s, u, left)) return;
   PENUMBRA_NEXT;
@@ -76,11 +78,8 @@ PENUMBRA_HANDLER check_target(PENUMBRA_HANDLER_ARGUMENTS) {
 }
 
 PENUMBRA_HANDLER check_fpu(PENUMBRA_HANDLER_ARGUMENTS) {
-  constexpr u16 kErrorSummary = 1u << 7;
-  if ((s->x87.status & kErrorSummary) && (s->cr0 & cpu::Cr0::kNe)) [[unlikely]] {
-    engine(s).slow().set_fault(Fault::of(Vector::Mf));
+  if (!engine(s).slow().check_fpu()) [[unlikely]]
     return stop_before(s, u, left, Stop::Fault);
-  }
   PENUMBRA_NEXT;
 }
 
@@ -103,6 +102,7 @@ Handler jump_handler(const MicroOp& op) {
 }  // namespace
 
 Handler leave_handler() { return leave; }
+Handler return_handler() { return back; }
 Handler next_page_check() { return check_next_page; }
 
 void unlink_jump(Uop& jump) {

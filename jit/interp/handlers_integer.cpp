@@ -170,6 +170,7 @@ Handler integer_handler(const MicroOp& op) {
 #define PENUMBRA_PICK_Memory(name)
 #define PENUMBRA_PICK_Segmented(name)
 #define PENUMBRA_PICK_Check(name)
+#define PENUMBRA_PICK_Hint(name)
 #define PENUMBRA_PICK_Control(name)
 #define PENUMBRA_OP(name, shape) PENUMBRA_PICK_##shape(name)
 #include "translator/ir/ops.def"

@@ -30,7 +30,7 @@ namespace {
 using namespace oracle;
 
 struct Options {
-  std::string row, bless;
+  std::string row, bless, engine = EngineRunner::kDefault;
   u64 seed = 1;
   unsigned states = 200, blocks = 0, show = 2;
   CodeSize size = CodeSize::Long;
@@ -45,7 +45,7 @@ struct Counts {
 
 class Check {
  public:
-  explicit Check(const Options& options) : options_(options) {}
+  explicit Check(const Options& options) : options_(options), engine_(options.engine) {}
 
   bool ready() const { return host_.available(); }
 
@@ -151,6 +151,8 @@ std::optional<Options> parse(int count, char** arguments) {
     unsigned long number = std::strtoul(value.c_str(), nullptr, 0);
     if (name == "--row")
       options.row = value;
+    else if (name == "--engine" && EngineRunner::knows(value))
+      options.engine = value;
     else if (name == "--bless")
       options.bless = value;
     else if (name == "--seed")

@@ -49,6 +49,7 @@ cpu::FlagFamily flag_family_of(Op op) {
 #define PENUMBRA_FAMILY_Memory(name)
 #define PENUMBRA_FAMILY_Segmented(name)
 #define PENUMBRA_FAMILY_Check(name)
+#define PENUMBRA_FAMILY_Hint(name)
 #define PENUMBRA_FAMILY_Control(name)
 #define PENUMBRA_OP(name, shape) PENUMBRA_FAMILY_##shape(name)
 #include "translator/ir/ops.def"

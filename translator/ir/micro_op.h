@@ -42,6 +42,7 @@ enum class Shape : u8 {
   Memory,
   Segmented,
   Check,
+  Hint,
   Control,
   // of vector_ops.def. V is V128 or V256 by the micro-op's width.
   VectorUnary,             ///< V d = f(V a)
@@ -60,6 +61,7 @@ struct MicroOp {
   Width width = Width::W64;
   Width from = Width::W64;  ///< source width: ZeroExtend, SignExtend, IntegerFromVector
   bool sets_flags = false;
+  bool returns = false;  ///< JumpDynamic that ends a call
   Condition condition = Condition::O;
   FlagKind flags_before = FlagKind::Dynamic;  ///< of readers; filled in by the flag pass
   u8 scale = 0;

@@ -34,6 +34,7 @@ void lift_call(Lifter& l, u32) {
   }
   l.store(top, Value::in(return_address), l.width());
   l.move_stack(-size);
+  l.emit({.op = Op::PushReturn, .a = return_address, .immediate = l.next_offset()});
   if (target == kNoSlot) return l.jump_direct(displacement);
   l.jump_to(target);
 }
@@ -43,7 +44,7 @@ void lift_ret(Lifter& l, u32) {
   l.check_target(target);
   u64 parameters = l.operands().count > 0 ? l.operands().immediate & 0xffff : 0;
   l.move_stack(static_cast<i32>(bytes(l.width()) + parameters));
-  l.jump_to(target);
+  l.return_to(target);
 }
 
 void lift_jcc(Lifter& l, u32 condition) {

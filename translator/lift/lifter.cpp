@@ -402,6 +402,11 @@ void Lifter::jump_to(Slot rip) {
   done_ = true;
 }
 
+void Lifter::return_to(Slot rip) {
+  emit({.op = Op::JumpDynamic, .returns = true, .a = rip});
+  done_ = true;
+}
+
 void Lifter::branch(MicroOp test, u64 displacement) {
   u64 target = next_offset() + displacement;
   if (has_direct_targets(mode(), width())) {

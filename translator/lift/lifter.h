@@ -111,6 +111,8 @@ class Lifter {
   Slot computed_target(u64 displacement);
   /// `rip` fills its slot (zero-extended) and was checked.
   void jump_to(Slot rip);
+  /// The same as the end of a call.
+  void return_to(Slot rip);
   void branch(MicroOp condition, u64 displacement);
 
   /// Stack width: 64 in 64-bit mode, else by SS.B.

@@ -47,7 +47,7 @@ bool is_pure(const MicroOp& op) {
   Effects effects = effects_of(op);
   bool begins_checked_form = op.op == Op::BeginSse;
   return !effects.may_fault && !effects.leaves && !begins_checked_form &&
-         shape_of(op.op) != Shape::VectorFlags;
+         shape_of(op.op) != Shape::VectorFlags && shape_of(op.op) != Shape::Hint;
 }
 
 /// Marks what `op` reads and forgets what it defines, going backwards.

@@ -45,7 +45,10 @@ struct EngineRunner::Impl {
     bool writable;
   };
 
-  Impl() : space(make_space()), tables(*space, kArena, kArenaSize), vcpu(*space, model, host) {
+  explicit Impl(machine::EngineKind kind)
+      : space(make_space()),
+        tables(*space, kArena, kArenaSize),
+        vcpu(*space, model, host, {.kind = kind}) {
     vcpu.reset();
     vcpu.set_exception_hook([this](const Fault& fault) {
       caught = fault;
@@ -180,8 +183,11 @@ struct EngineRunner::Impl {
   std::vector<Page> mapped;
 };
 
-EngineRunner::EngineRunner(const std::string& engine) : impl_(std::make_unique<Impl>()) {
+EngineRunner::EngineRunner(const std::string& engine) {
   if (!knows(engine)) throw std::invalid_argument("no engine is called " + engine);
+  bool reference = engine == kDefault;
+  impl_ = std::make_unique<Impl>(reference ? machine::EngineKind::Interp
+                                           : machine::EngineKind::Baseline);
 }
 EngineRunner::~EngineRunner() = default;
 Result EngineRunner::run(const Test& test) { return impl_->run(test); }

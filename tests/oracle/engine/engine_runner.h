@@ -14,7 +14,9 @@ class EngineRunner final : public Runner {
  public:
   static constexpr const char* kDefault = "interp";
   /// Whether an engine of that name can be chosen.
-  static bool knows(const std::string& engine) { return engine == kDefault; }
+  static bool knows(const std::string& engine) {
+    return engine == kDefault || engine == "baseline";
+  }
 
   explicit EngineRunner(const std::string& engine = kDefault);
   ~EngineRunner() override;

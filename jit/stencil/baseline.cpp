@@ -1,0 +1,354 @@
+#include "jit/stencil/baseline.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "common/log.h"
+#include "cpu/semantics/fp_environment.h"
+#include "cpu/semantics/vector_checked.h"
+#include "jit/interp/uop.h"
+#include "jit/stencil/host_level.h"
+
+namespace penumbra::jit {
+
+using translator::kNoSlot;
+
+extern "C" bool penumbra_slow_path(cpu::CpuState* s, const Site* site) {
+  return static_cast<Baseline*>(s->baseline)->slow_path(*s, *site);
+}
+
+Baseline::Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, CodeSource& source)
+    : context_(context),
+      mmu_(mmu),
+      slow_(slow),
+      source_(source),
+      stencils_(stencil_tables(host_level())),
+      generator_(stencils_, thunks_, constants_) {
+  place_thunks();
+}
+
+Baseline::~Baseline() = default;
+
+/// In front of the first block of the first region, which is therefore smaller by this.
+void Baseline::place_thunks() {
+  const auto& constants = stencils_.tables().constants;
+  u32 size = static_cast<u32>(constants.size() + 256);
+  u8* to = memory_.writable(size);
+  std::memcpy(to, constants.data(), constants.size());
+  constants_ = reinterpret_cast<u64>(memory_.executable(to));
+  to += (constants.size() + 31) / 32 * 32;
+  auto place = [&](void (*function)()) {
+    const u8* at = memory_.executable(to);
+    // jmp [rip]; then the address
+    constexpr u8 kJump[] = {0xff, 0x25, 0, 0, 0, 0};
+    std::memcpy(to, kJump, sizeof kJump);
+    std::memcpy(to + sizeof kJump, &function, sizeof function);
+    to += 16;
+    return at;
+  };
+  thunks_ = {.slow = place(penumbra_slow),
+             .leave_slice = place(penumbra_leave_slice),
+             .leave_link = place(penumbra_leave_link),
+             .leave_stale = place(penumbra_leave_stale),
+             .leave_lookup = place(penumbra_leave_lookup)};
+  memory_.reserve(size);
+}
+
+Stop Baseline::run(CodeMode mode) {
+  CpuState& s = context_.state;
+  mode_ = mode.word;
+  slow_.set_mode(mode);
+  s.code_segment_base = mode.is_long() ? 0 : s.seg(Segment::Cs).base;
+  s.jumps = jumps_.data();
+  s.baseline = this;
+  cpu::fp_environment::enter(s.mxcsr);
+  stop_ = Stop::Slice;
+  NativeBlock* block = s.instructions_left > 0 ? find_or_translate(s) : nullptr;
+  while (block != nullptr) {
+    i64 left = s.instructions_left - static_cast<i64>(block->count());
+    if (left < __atomic_load_n(&s.stop_below, __ATOMIC_RELAXED)) {
+      stop_ = Stop::Slice;
+      s.rip = slow_.rip_at(block->ir.start);
+      break;
+    }
+    refresh_key(s);
+    Leave leave = enter_native(&s, block->code);
+    if (!resume(s, leave, block)) break;
+  }
+  s.mxcsr = cpu::fp_environment::leave(s.mxcsr);
+  return stop_;
+}
+
+/// What follows generated code that left: the next block, or nullptr with stop_ set. False: stop.
+bool Baseline::resume(CpuState& s, const Leave& leave, NativeBlock*& block) {
+  switch (leave.reason) {
+    case Leave::Reason::Slice: {
+      auto* refused = static_cast<NativeBlock*>(leave.record);
+      s.instructions_left += static_cast<i64>(refused->count());
+      s.rip = slow_.rip_at(refused->ir.start);
+      stop_ = Stop::Slice;
+      return false;
+    }
+    case Leave::Reason::Link:
+      block = follow(s, *static_cast<NativeExit*>(leave.record));
+      return block != nullptr;
+    case Leave::Reason::Stale:
+      s.rip = slow_.rip_at(static_cast<NativeBlock*>(leave.record)->ir.start);
+      break;
+    case Leave::Reason::Lookup:
+      break;
+    case Leave::Reason::Stopped:
+      if (stop_ != Stop::Lookup) return false;
+      break;
+  }
+  // At the slice's end traps and interrupts come first, before a fetch that may fault.
+  stop_ = Stop::Slice;
+  if (s.instructions_left <= 0) return false;
+  block = find_or_translate(s);
+  if (block != nullptr) remember_jump(s, *block);
+  return block != nullptr;
+}
+
+// -- finding and making blocks
+// -----------------------------------------------------------------------
+
+NativeBlock* Baseline::find_or_translate(CpuState&) {
+  ++counters_.lookups;
+  auto location = source_.locate(mode_);
+  if (!location) {
+    slow_.set_fault(location.error());
+    stop_ = Stop::Fault;
+    return nullptr;
+  }
+  return find(*location);
+}
+
+NativeBlock* Baseline::find(const CodeSource::Location& at) {
+  if (NativeBlock* known = cache_.find(at.key)) return known;
+  auto translated = source_.translate(at, kMostInstructions);
+  if (!translated) {
+    slow_.set_fault(translated.error());
+    stop_ = Stop::Fault;
+    return nullptr;
+  }
+  make_room(Generator::most_bytes(translated->ir));
+  auto block = generator_.generate(std::move(*translated), memory_);
+  counters_.code_bytes += block->size;
+  return cache_.insert(std::move(block));
+}
+
+/// The target of an exit that was not linked, or whose cache did not fit.
+NativeBlock* Baseline::follow(CpuState& s, NativeExit& exit) {
+  s.rip = slow_.rip_at(exit.offset);
+  stop_ = Stop::Slice;
+  if (s.instructions_left <= 0) return nullptr;
+  u64 evictions = counters_.evictions;
+  if (exit.leaves_page()) return follow_far(s, exit);
+  NativeBlock* target = find(source_.in_page(exit.owner->place, exit.offset, mode_));
+  bool alive = target != nullptr && evictions == counters_.evictions;
+  if (alive && exit.owner->valid && target->valid) {
+    exit.owner->link(exit, *target);
+    ++counters_.links;
+  }
+  return target;
+}
+
+NativeBlock* Baseline::follow_far(CpuState& s, NativeExit& exit) {
+  u64 evictions = counters_.evictions, from_base = s.code_base;
+  NativeBlock* target = find_or_translate(s);
+  bool alive = target != nullptr && evictions == counters_.evictions;
+  if (alive && exit.owner->valid && target->valid) {
+    exit.owner->link(exit, *target);
+    refresh_key(s);
+    exit.far = {.key = s.execute_key, .from_base = from_base, .to_base = s.code_base};
+    ++counters_.links;
+  }
+  return target;
+}
+
+void Baseline::remember_jump(CpuState& s, const NativeBlock& block) {
+  refresh_key(s);
+  u64 index = (s.rip ^ (s.rip >> 12)) % CpuState::kJumps;
+  jumps_[index] = {s.rip, s.execute_key, s.code_base, block.code};
+}
+
+/// The mode and the code mappings in force; the epoch is unique over address spaces.
+void Baseline::refresh_key(CpuState& s) {
+  s.table = mmu_.table();
+  s.execute_key = mmu_.execute_epoch() << 24 | (mode_ & 0xffffff);
+}
+
+// -- code memory
+// -------------------------------------------------------------------------------------
+
+/// Before a block is emitted: nothing runs, so the oldest region may go.
+void Baseline::make_room(u32 bytes) {
+  if (memory_.writable(bytes) != nullptr) return;
+  u32 region = memory_.oldest_region();
+  cache_.invalidate_if(
+      [&](const NativeBlock& block) { return memory_.region_of(block.code) == region; });
+  forget_jumps(context_.state);
+  cache_.collect();
+  memory_.next_region();
+  ++counters_.evictions;
+}
+
+void Baseline::forget_jumps(CpuState& s) {
+  std::ranges::fill(jumps_, CpuState::JumpEntry{});
+  std::ranges::fill(s.returns, CpuState::ReturnEntry{});
+}
+
+void Baseline::flush() {
+  cache_.clear();
+  forget_jumps(context_.state);
+  cache_.collect();
+}
+
+// -- slow paths
+// --------------------------------------------------------------------------------------
+
+bool Baseline::stop_before(CpuState& s, const Site& site, Stop stop) {
+  if (site.flags_before != cpu::FlagKind::Dynamic) s.flag_kind = site.flags_before;
+  s.rip = slow_.rip_at(site.owner->ir.instructions[site.instruction].offset);
+  s.instructions_left += static_cast<i64>(site.owner->count()) - site.instruction;
+  stop_ = stop;
+  return false;
+}
+
+void Baseline::stop_after(CpuState& s, const Site& site, Stop stop) {
+  const auto& instruction = site.owner->ir.instructions[site.instruction];
+  s.rip = slow_.rip_at(instruction.offset + instruction.length);
+  s.instructions_left -= 1;
+  stop_ = stop;
+}
+
+bool Baseline::slow_path(CpuState& s, const Site& site) {
+  switch (site.kind) {
+    case Site::Kind::Load:
+    case Site::Kind::LoadForWrite:
+    case Site::Kind::LoadVector:
+      return load(s, site);
+    case Site::Kind::Store:
+    case Site::Kind::StoreVector:
+      return store(s, site);
+    case Site::Kind::Linear: {
+      auto* bytes = reinterpret_cast<u8*>(&s);
+      u64 linear = 0;
+      if (!slow_.linear_address(site.segment, site.immediate, load_from<u64>(bytes + site.address),
+                                linear)) {
+        return stop_before(s, site, Stop::Fault);
+      }
+      store_to<u64>(bytes + site.slot, linear);
+      return true;
+    }
+    case Site::Kind::CheckFpu:
+      if (!slow_.check_fpu()) return stop_before(s, site, Stop::Fault);
+      return true;
+    case Site::Kind::BeginSse:
+      s.mxcsr = cpu::begin_checked(s.mxcsr);
+      return true;
+    case Site::Kind::EndSse:
+      if (!slow_.end_checked_sse(site.immediate, site.slot, site.address)) {
+        return stop_before(s, site, Stop::Fault);
+      }
+      return true;
+    case Site::Kind::Call:
+      return call(s, site);
+    case Site::Kind::Raise:
+      slow_.set_fault(Fault::of(static_cast<Vector>(site.immediate)));
+      return stop_before(s, site, Stop::Fault);
+    case Site::Kind::Execute: {
+      const Uop* program = site.detail.program;
+      program->handler(&s, program, static_cast<const mmu::ShadowTable*>(s.table), 0);
+      return true;
+    }
+    case Site::Kind::NextPage:
+      return next_page(s, site);
+    case Site::Kind::ExplicitFlags:
+      s.set_arithmetic_flags(s.arithmetic_flags());
+      return true;
+    case Site::Kind::Misaligned:
+    case Site::Kind::BadTarget:
+      slow_.set_fault(Fault::gp());
+      return stop_before(s, site, Stop::Fault);
+  }
+  return false;
+}
+
+bool Baseline::load(CpuState& s, const Site& site) {
+  u64 value[4] = {};
+  bool for_write = site.kind == Site::Kind::LoadForWrite;
+  bool done = for_write
+                  ? slow_.read_for_write(site.segment, s.slow_linear, value, bytes(site.width))
+                  : slow_.read(site.segment, s.slow_linear, value, bytes(site.width));
+  refresh_key(s);
+  if (!done) return stop_before(s, site, Stop::Fault);
+  u32 size = site.kind != Site::Kind::LoadVector ? 8 : site.width == Width::W256 ? 32 : 16;
+  std::memcpy(reinterpret_cast<u8*>(&s) + site.slot, value, size);
+  return true;
+}
+
+bool Baseline::store(CpuState& s, const Site& site) {
+  u32 size = bytes(site.width);
+  GuestPhys physical;
+  // A store into the running block: tier 0 finishes the instruction.
+  if (mmu_.peek(s.slow_linear, physical) && cache_.has_code({page_of(physical.value)}) &&
+      site.owner->place.overlaps(physical.value, physical.value + size)) {
+    return stop_before(s, site, Stop::Single);
+  }
+  const void* value = site.slot == kNoSlot ? static_cast<const void*>(&site.immediate)
+                                           : reinterpret_cast<const u8*>(&s) + site.slot;
+  bool done = slow_.write(site.segment, s.slow_linear, value, size);
+  refresh_key(s);
+  return done || stop_before(s, site, Stop::Fault);
+}
+
+bool Baseline::next_page(CpuState& s, const Site& site) {
+  NativeBlock& block = *site.owner;
+  auto same = source_.same_code(source_.next_page(), block.place.next_page_code);
+  refresh_key(s);
+  if (same && *same) return true;
+  if (!same) {
+    slow_.set_fault(same.error());
+    return stop_before(s, site, Stop::Fault);
+  }
+  cache_.invalidate(block);
+  return stop_before(s, site, Stop::Lookup);
+}
+
+bool Baseline::call(CpuState& s, const Site& site) {
+  i64 left = s.instructions_left;
+  stop_before(s, site, Stop::Fault);
+  i64 rest = s.instructions_left - left;
+  cpu::Outcome outcome = slow_.call(*site.detail.call);
+  refresh_key(s);
+  if (!outcome) {
+    slow_.set_fault(outcome.error());
+    return false;
+  }
+  switch (*outcome) {
+    case cpu::Next::Continue:
+      if (!site.owner->valid) {
+        stop_after(s, site, Stop::Lookup);
+        return false;
+      }
+      s.instructions_left -= rest;
+      return true;
+    case cpu::Next::EndBlock:
+      stop_after(s, site, Stop::Retired);
+      return false;
+    case cpu::Next::Branch:
+      s.instructions_left -= 1;
+      stop_ = Stop::Retired;
+      return false;
+    case cpu::Next::Repeat:
+      stop_ = Stop::Repeat;
+      return false;
+    case cpu::Next::Halt:
+      stop_after(s, site, Stop::Halt);
+      return false;
+  }
+  return false;
+}
+
+}  // namespace penumbra::jit

@@ -1,0 +1,74 @@
+// Tier 1: runs blocks of generated code.
+//
+// The same contract as tier 0 (jit/interp/interpreter.h): from state.rip until a reason to stop, at
+// an exact instruction boundary with all state current. What generated code leaves out ends in
+// Stop::Single: one instruction for tier 0.
+#pragma once
+
+#include "jit/cache/block_cache.h"
+#include "jit/core/stop.h"
+#include "jit/stencil/entry_x86.h"
+#include "jit/stencil/generator.h"
+
+namespace penumbra::jit {
+
+using cpu::CpuState;
+
+class Baseline {
+ public:
+  struct Counters {
+    u64 lookups = 0, links = 0, evictions = 0, code_bytes = 0;
+  };
+
+  Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, CodeSource& source);
+  ~Baseline();
+
+  Stop run(CodeMode mode);
+  const Counters& counters() const { return counters_; }
+  BlockCache<NativeBlock>& cache() { return cache_; }
+  /// Forgets every block. No block may be running.
+  void flush();
+
+  /// Of penumbra_slow_path(): whether generated code goes on behind the site.
+  bool slow_path(CpuState& s, const Site& site);
+
+ private:
+  static constexpr u64 kCodeBytes = 64ull << 20;
+  static constexpr u32 kRegions = 8;
+  static constexpr u32 kMostInstructions = 64;
+
+  NativeBlock* find_or_translate(CpuState& s);
+  NativeBlock* find(const CodeSource::Location& at);
+  NativeBlock* follow(CpuState& s, NativeExit& exit);
+  NativeBlock* follow_far(CpuState& s, NativeExit& exit);
+  bool resume(CpuState& s, const Leave& leave, NativeBlock*& block);
+  void remember_jump(CpuState& s, const NativeBlock& block);
+  void refresh_key(CpuState& s);
+  void make_room(u32 bytes);
+  void forget_jumps(CpuState& s);
+  void place_thunks();
+
+  bool stop_before(CpuState& s, const Site& site, Stop stop);
+  void stop_after(CpuState& s, const Site& site, Stop stop);
+  bool load(CpuState& s, const Site& site);
+  bool store(CpuState& s, const Site& site);
+  bool call(CpuState& s, const Site& site);
+  bool next_page(CpuState& s, const Site& site);
+
+  cpu::CpuContext& context_;
+  mmu::Mmu& mmu_;
+  SlowPath& slow_;
+  CodeSource& source_;
+  CodeMemory memory_{kCodeBytes, kRegions};
+  Stencils stencils_;
+  Thunks thunks_;
+  u64 constants_ = 0;
+  Generator generator_;
+  BlockCache<NativeBlock> cache_;
+  std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(CpuState::kJumps);
+  Counters counters_;
+  Stop stop_ = Stop::Lookup;
+  u32 mode_ = 0;
+};
+
+}  // namespace penumbra::jit

@@ -1,0 +1,93 @@
+#include "jit/stencil/entry_x86.h"
+
+#include <cstddef>
+
+namespace penumbra::jit {
+
+using cpu::CpuState;
+
+#define PENUMBRA_STATE_OFFSETS                                                           \
+  [gpr] "i"(offsetof(CpuState, gpr)), [left] "i"(offsetof(CpuState, instructions_left)), \
+      [saved] "i"(offsetof(CpuState, saved_temporaries)),                                \
+      [linear] "i"(offsetof(CpuState, slow_linear))
+
+// Guest RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI: as kPinned.
+#define PENUMBRA_SPILL                \
+  "movq %%r9, %c[gpr](%%r12)\n\t"     \
+  "movq %%r10, %c[gpr]+8(%%r12)\n\t"  \
+  "movq %%r11, %c[gpr]+16(%%r12)\n\t" \
+  "movq %%r14, %c[gpr]+24(%%r12)\n\t" \
+  "movq %%rbp, %c[gpr]+32(%%r12)\n\t" \
+  "movq %%r15, %c[gpr]+40(%%r12)\n\t" \
+  "movq %%rsi, %c[gpr]+48(%%r12)\n\t" \
+  "movq %%rdi, %c[gpr]+56(%%r12)\n\t" \
+  "movq %%r13, %c[left](%%r12)\n\t"
+#define PENUMBRA_RELOAD               \
+  "movq %c[gpr](%%r12), %%r9\n\t"     \
+  "movq %c[gpr]+8(%%r12), %%r10\n\t"  \
+  "movq %c[gpr]+16(%%r12), %%r11\n\t" \
+  "movq %c[gpr]+24(%%r12), %%r14\n\t" \
+  "movq %c[gpr]+32(%%r12), %%rbp\n\t" \
+  "movq %c[gpr]+40(%%r12), %%r15\n\t" \
+  "movq %c[gpr]+48(%%r12), %%rsi\n\t" \
+  "movq %c[gpr]+56(%%r12), %%rdi\n\t" \
+  "movq %c[left](%%r12), %%r13\n\t"
+#define PENUMBRA_RETURN \
+  "addq $8, %%rsp\n\t"  \
+  "popq %%r15\n\t"      \
+  "popq %%r14\n\t"      \
+  "popq %%r13\n\t"      \
+  "popq %%r12\n\t"      \
+  "popq %%rbp\n\t"      \
+  "popq %%rbx\n\t"      \
+  "ret"
+
+__attribute__((naked, noinline)) Leave enter_native(CpuState*, const u8*) {
+  asm volatile(
+      "pushq %%rbx\n\t"
+      "pushq %%rbp\n\t"
+      "pushq %%r12\n\t"
+      "pushq %%r13\n\t"
+      "pushq %%r14\n\t"
+      "pushq %%r15\n\t"
+      "subq $8, %%rsp\n\t"
+      "movq %%rdi, %%r12\n\t"
+      "movq %%rsi, %%rax\n\t" PENUMBRA_RELOAD "jmpq *%%rax"
+      :
+      : PENUMBRA_STATE_OFFSETS);
+}
+
+extern "C" __attribute__((naked)) void penumbra_slow() {
+  asm volatile(
+      "movq %%r8, %c[saved](%%r12)\n\t"
+      "movq %%rbx, %c[saved]+8(%%r12)\n\t"
+      "movq %%rdx, %c[linear](%%r12)\n\t" PENUMBRA_SPILL
+      "movq %%r12, %%rdi\n\t"
+      "movq %%rax, %%rsi\n\t"
+      "subq $8, %%rsp\n\t"
+      "callq penumbra_slow_path\n\t"
+      "addq $8, %%rsp\n\t"
+      "testb %%al, %%al\n\t"
+      "je 1f\n\t"
+      "movq %c[saved](%%r12), %%r8\n\t"
+      "movq %c[saved]+8(%%r12), %%rbx\n\t" PENUMBRA_RELOAD
+      "retq\n"
+      "1:\n\t"
+      "addq $8, %%rsp\n\t"  // the return address into generated code
+      "movl %[stopped], %%edx\n\t" PENUMBRA_RETURN
+      :
+      : PENUMBRA_STATE_OFFSETS, [stopped] "i"(static_cast<u64>(Leave::Reason::Stopped)));
+}
+
+#define PENUMBRA_LEAVE(name, reason)                                                               \
+  extern "C" __attribute__((naked)) void name() {                                                  \
+    asm volatile(PENUMBRA_SPILL "movl %[number], %%edx\n\t" PENUMBRA_RETURN                        \
+                 :                                                                                 \
+                 : PENUMBRA_STATE_OFFSETS, [number] "i"(static_cast<u64>(Leave::Reason::reason))); \
+  }
+PENUMBRA_LEAVE(penumbra_leave_slice, Slice)
+PENUMBRA_LEAVE(penumbra_leave_link, Link)
+PENUMBRA_LEAVE(penumbra_leave_stale, Stale)
+PENUMBRA_LEAVE(penumbra_leave_lookup, Lookup)
+
+}  // namespace penumbra::jit

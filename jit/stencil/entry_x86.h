@@ -1,0 +1,40 @@
+// The borders between C++ and generated code: entering, leaving, slow paths.
+//
+// Written in assembly because both sides' registers are in use there. Generated code reaches these
+// through a table of jumps in its own memory.
+#pragma once
+
+#include "cpu/state.h"
+#include "jit/stencil/native_block.h"
+
+namespace penumbra::jit {
+
+/// Why generated code came back to C++. record is the Exit, or the Block, or nullptr.
+struct Leave {
+  enum class Reason : u64 {
+    Slice,    ///< record: the NativeBlock that does not fit the slice
+    Link,     ///< record: the NativeExit whose target is wanted
+    Stale,    ///< record: the NativeBlock, invalid, that was about to be entered
+    Lookup,   ///< control goes to state.rip
+    Stopped,  ///< a slow path stopped
+  };
+  void* record;
+  Reason reason;
+};
+
+/// Runs generated code at `code` until it leaves.
+Leave enter_native(cpu::CpuState* s, const u8* code);
+
+/// Called by generated code with the registers of the guest in place: rax = the site, rdx = a
+/// linear address. Comes back, or leaves with Stopped, as slow_path() says.
+extern "C" void penumbra_slow();
+/// Jump targets; rax = the record.
+extern "C" void penumbra_leave_slice();
+extern "C" void penumbra_leave_link();
+extern "C" void penumbra_leave_stale();
+extern "C" void penumbra_leave_lookup();
+
+/// What penumbra_slow() calls: whether generated code goes on.
+extern "C" bool penumbra_slow_path(cpu::CpuState* s, const Site* site);
+
+}  // namespace penumbra::jit

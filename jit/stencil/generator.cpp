@@ -1,0 +1,224 @@
+// The layout of a block: straight code, then calls of slow paths, landings and exits.
+#include "jit/stencil/generator.h"
+
+#include <cstring>
+
+#include "common/log.h"
+#include "jit/interp/handlers.h"
+
+namespace penumbra::jit {
+
+using translator::kNoSlot;
+using translator::Op;
+
+namespace {
+
+constexpr u8 kJump = 0xe9, kCall = 0xe8;
+/// More than any stencil with its cold code; the asserted room of a micro-op.
+constexpr u32 kMostBytesPerOp = 640, kMostBytesPerBlock = 2048;
+constexpr u32 kMostExits = 8;
+
+bool is_branch(Op op) {
+  return op == Op::BranchFlags || op == Op::BranchNonzero || op == Op::BranchSub ||
+         op == Op::BranchAnd;
+}
+
+}  // namespace
+
+u32 Generator::most_bytes(const translator::Block& ir) {
+  return static_cast<u32>(ir.ops.size()) * kMostBytesPerOp + kMostBytesPerBlock;
+}
+
+std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& translated,
+                                                 CodeMemory& memory) {
+  auto block = std::make_unique<NativeBlock>();
+  u32 most = most_bytes(translated.ir);
+  memory_ = &memory;
+  block_ = block.get();
+  ir_ = &translated.ir;
+  begin_ = out_ = memory.writable(most);
+  sites_.clear();
+  programs_.clear();
+  cold_calls_.clear();
+  exits_.clear();
+  site_patches_.clear();
+  landings_.clear();
+  held_.fill(kNoSlot);
+  instruction_ = 0;
+  block->memory = &memory;
+  block->code = memory.executable(out_);
+  block->exits = std::make_unique<NativeExit[]>(kMostExits);
+
+  must_emit({.op = code_of(Special::Enter), .writes_left = true},
+            {.immediate = translated.ir.instructions.size()});
+  entry_exits_ = continuations(HoleKind::Exit);
+  if (translated.ir.crosses_page) call_slow(new_site({}, Site::Kind::NextPage));
+  std::span<const MicroOp> ops = translated.ir.ops;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    if (is_branch(ops[i].op)) {
+      branch(ops[i], ops[i + 1]);
+      ++i;
+    } else {
+      lower(ops[i]);
+    }
+  }
+  finish(std::move(translated));
+  PENUMBRA_ASSERT(out_ <= begin_ + most);
+  block->size = static_cast<u32>(out_ - begin_);
+  memory.commit(block->size);
+  return block;
+}
+
+/// Everything behind the straight code; addresses of records become known.
+void Generator::finish(CodeSource::Translated&& translated) {
+  emit_landings();
+  block_->sites = std::make_unique<Site[]>(sites_.size());
+  block_->programs = std::make_unique<Uop[]>(programs_.size() * 2);
+  emit_cold_calls();
+  emit_exits();
+  block_->stale = memory_->executable(out_);
+  emit_leave({}, block_, thunks_.leave_stale);
+  emit_leave(entry_exits_, block_, thunks_.leave_slice);
+
+  block_->place = translated.place;
+  block_->ir = std::move(translated.ir);
+  block_->ir.ops = {};
+  block_->ir.ops.shrink_to_fit();
+  for (size_t i = 0; i < programs_.size(); ++i) {
+    block_->programs[2 * i] = interpreted(programs_[i]);
+    block_->programs[2 * i + 1] = {.handler = return_handler()};
+  }
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    Site& site = block_->sites[i] = sites_[i];
+    site.owner = block_;
+    if (site.kind == Site::Kind::Call) site.detail.call = &block_->ir.calls[site.immediate];
+    if (site.kind == Site::Kind::Execute)
+      site.detail.program = &block_->programs[2 * site.immediate];
+  }
+}
+
+// -- bytes
+// ---------------------------------------------------------------------------------------------
+
+void Generator::bytes(std::initializer_list<u8> values) {
+  for (u8 value : values) *out_++ = value;
+}
+
+template <class T>
+void Generator::word(T value) {
+  std::memcpy(out_, &value, sizeof value);
+  out_ += sizeof value;
+}
+
+u8* Generator::open_jump(u8 opcode) {
+  bytes({opcode, 0, 0, 0, 0});
+  return out_ - 4;
+}
+
+void Generator::jump_to(const u8* executable) {
+  u8* field = open_jump(kJump);
+  jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),
+            reinterpret_cast<u64>(executable));
+}
+
+void Generator::connect(u8* field, const u8* writable_target) {
+  jit::link(field, reinterpret_cast<u64>(field), reinterpret_cast<u64>(writable_target));
+}
+
+// -- slow paths
+// ----------------------------------------------------------------------------------------
+
+u32 Generator::new_site(const MicroOp& op, Site::Kind kind) {
+  sites_.push_back({.owner = nullptr,
+                    .kind = kind,
+                    .width = op.width,
+                    .segment = op.segment,
+                    .flags_before = op.flags_before,
+                    .instruction = op.instruction,
+                    .immediate = op.immediate});
+  return static_cast<u32>(sites_.size() - 1);
+}
+
+/// movabs rax, site; call slow
+void Generator::call_slow(u32 site) {
+  bytes({0x48, 0xb8});
+  site_patches_.push_back({out_, site});
+  word<u64>(0);
+  u8* field = open_jump(kCall);
+  jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),
+            reinterpret_cast<u64>(thunks_.slow));
+}
+
+void Generator::cold_call(u32 site, u8* resume) {
+  cold_calls_.push_back({continuations(HoleKind::Slow), resume, site});
+}
+
+void Generator::emit_cold_calls() {
+  for (const ColdCall& cold : cold_calls_) {
+    for (u8* field : cold.from) connect(field, out_);
+    call_slow(cold.site);
+    connect(open_jump(kJump), cold.resume);
+  }
+  for (const Patch& patch : site_patches_) {
+    u64 address = reinterpret_cast<u64>(&block_->sites[patch.value]);
+    std::memcpy(patch.field, &address, sizeof address);
+  }
+}
+
+// -- exits
+// ---------------------------------------------------------------------------------------------
+
+u32 Generator::new_exit(u64 offset) {
+  exits_.push_back({.offset = offset});
+  PENUMBRA_ASSERT(exits_.size() <= kMostExits);
+  return static_cast<u32>(exits_.size() - 1);
+}
+
+/// The jump itself, here; an exit to another page asks its cache first.
+void Generator::exit_jump(u32 index) {
+  Exit& exit = exits_[index];
+  if (exit.offset >= kPageSize) {
+    u64 cache = reinterpret_cast<u64>(&block_->exits[index].far);
+    must_emit({.op = code_of(Special::FarLink), .wide = true}, {.immediate = cache});
+    exit.far_misses = continuations(HoleKind::Slow);
+  }
+  exit.field = open_jump(kJump);
+}
+
+void Generator::emit_landings() {
+  for (const Patch& landing : landings_) {
+    u64 address = reinterpret_cast<u64>(memory_->executable(out_));
+    std::memcpy(landing.field, &address, sizeof address);
+    must_emit({.op = code_of(Special::Landing)}, {.immediate = landing.value});
+    exit_jump(new_exit(landing.value));
+  }
+}
+
+void Generator::emit_exits() {
+  for (u32 i = 0; i < exits_.size(); ++i) {
+    if (exits_[i].from.empty()) continue;
+    for (u8* field : exits_[i].from) connect(field, out_);
+    exit_jump(i);
+  }
+  for (u32 i = 0; i < exits_.size(); ++i) {
+    Exit& exit = exits_[i];
+    NativeExit& native = block_->exits[i];
+    native = {.owner = block_,
+              .offset = exit.offset,
+              .field = memory_->executable(exit.field),
+              .stub = memory_->executable(out_)};
+    exit.far_misses.push_back(exit.field);
+    emit_leave(exit.far_misses, &native, thunks_.leave_link);
+  }
+  block_->exit_count = static_cast<u16>(exits_.size());
+}
+
+/// movabs rax, record; jmp thunk
+void Generator::emit_leave(const Fields& from, const void* record, const u8* thunk) {
+  for (u8* field : from) connect(field, out_);
+  bytes({0x48, 0xb8});
+  word<u64>(reinterpret_cast<u64>(record));
+  jump_to(thunk);
+}
+
+}  // namespace penumbra::jit

@@ -1,0 +1,157 @@
+// Micro-ops -> machine code: chooses stencils, assigns registers, lays out a block.
+//
+// Guest registers stay where registers.h says; an operand that no stencil takes from there goes
+// through its slot. Temporaries live in two registers until their instruction ends. Straight code
+// comes first, then what is rarely run: exits to other blocks and calls of slow paths.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "jit/core/code_source.h"
+#include "jit/stencil/code_memory.h"
+#include "jit/stencil/copy.h"
+#include "jit/stencil/key.h"
+#include "jit/stencil/native_block.h"
+#include "jit/stencil/registers.h"
+#include "jit/stencil/stencils.h"
+
+namespace penumbra::jit {
+
+using translator::MicroOp;
+using translator::Slot;
+
+/// Executable addresses that generated code calls or jumps to.
+struct Thunks {
+  const u8 *slow = nullptr, *leave_slice = nullptr, *leave_link = nullptr, *leave_stale = nullptr,
+           *leave_lookup = nullptr;
+};
+
+class Generator {
+ public:
+  /// `constants` is the address of the tables' constants; all three are read as blocks are made.
+  Generator(const Stencils& stencils, const Thunks& thunks, const u64& constants)
+      : stencils_(stencils), thunks_(thunks), constants_(constants) {}
+
+  /// Upper bound of the code of a block, bytes.
+  static u32 most_bytes(const translator::Block& ir);
+  /// Emits into `memory`, which has room for most_bytes().
+  std::unique_ptr<NativeBlock> generate(CodeSource::Translated&& translated, CodeMemory& memory);
+
+ private:
+  /// An operand as a stencil takes it.
+  struct Place {
+    Form form = Form::None;
+    Host host = Host::Rax;
+    Slot slot = translator::kNoSlot;
+  };
+  struct Operands {
+    Place d, a, b, c;
+    u64 immediate = 0;
+    i32 displacement = 0;
+  };
+  using Fields = std::vector<u8*>;  ///< distances of jumps (writable addresses)
+  /// Code behind the straight code: a call of a slow path and the way back.
+  struct ColdCall {
+    Fields from;
+    u8* resume;
+    u32 site;
+  };
+  struct Exit {
+    u64 offset;
+    u8* field = nullptr;  ///< of the jump that is to be linked
+    Fields from;          ///< jumps to the exit's own jump, emitted behind the straight code
+    Fields far_misses;
+  };
+  struct Patch {
+    u8* field;  ///< 64-bit address
+    u64 value;  ///< index of a site, or offset of a landing
+  };
+
+  // -- places of operands (generator_places.cpp)
+  Place place_of(Slot slot) const;
+  Place destination(Slot slot, Width width);
+  Place hold(Slot slot, u32 index);
+  std::optional<u32> temporary_at(Slot slot) const;
+  Host constant_register(u64 value);
+  void flush(Slot slot);
+  void reload(Slot slot);
+  void spill_temporary(u32 index);
+  void spill_temporaries();
+  /// As a stencil reads it that takes the operand from memory.
+  static Place in_memory(Slot slot);
+
+  // -- emission
+  bool emit(const StencilKey& key, const Operands& operands);
+  bool fits(const Stencil& stencil, const Operands& operands) const;
+  bool values_fit(const Stencil& stencil, const Operands& operands) const;
+  void must_emit(const StencilKey& key, const Operands& operands);
+  void copy_stencil(const Stencil& stencil, const Operands& operands);
+  void copy_move(const Operands& operands);
+  bool emit_address(StencilKey key, Operands& operands);
+  Fields continuations(HoleKind kind) const;
+  u8* immediate_field() const;
+  void bytes(std::initializer_list<u8> values);
+  template <class T>
+  void word(T value);
+  void jump_to(const u8* executable);
+  u8* open_jump(u8 opcode);
+  void connect(u8* field, const u8* writable_target);
+
+  // -- micro-ops (generator_lowering.cpp)
+  void lower(const MicroOp& op);
+  void pure(const MicroOp& op);
+  bool pure_tied(const MicroOp& op);
+  bool pure_compare(const MicroOp& op);
+  bool pure_apart(const MicroOp& op);
+  void pure_general(const MicroOp& op);
+  void select(const MicroOp& op);
+  void address(const MicroOp& op);
+  void read_flags(const MicroOp& op);
+  void set_flags(const MicroOp& op);
+  void memory(const MicroOp& op);
+  void check_aligned(const MicroOp& op);
+  void check_target(const MicroOp& op);
+  void execute(const MicroOp& op);
+  void slow_operation(const MicroOp& op, Site::Kind kind);
+  void jump(const MicroOp& op);
+  void jump_dynamic(const MicroOp& op);
+  void branch(const MicroOp& op, const MicroOp& otherwise);
+  void push_return(const MicroOp& op);
+  void store_kind(cpu::FlagKind kind);
+  void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
+  Place second(const MicroOp& op, Operands& operands);
+
+  // -- layout
+  u32 new_site(const MicroOp& op, Site::Kind kind);
+  void call_slow(u32 site);
+  void cold_call(u32 site, u8* resume);
+  u32 new_exit(u64 offset);
+  void exit_jump(u32 exit);
+  void emit_cold_calls();
+  void emit_landings();
+  void emit_exits();
+  void emit_leave(const Fields& from, const void* record, const u8* thunk);
+  void finish(CodeSource::Translated&& translated);
+
+  const Stencils& stencils_;
+  const Thunks& thunks_;
+  const u64& constants_;
+  CodeMemory* memory_ = nullptr;
+  NativeBlock* block_ = nullptr;
+  const translator::Block* ir_ = nullptr;
+  u8* begin_ = nullptr;
+  u8* out_ = nullptr;
+  u8* last_ = nullptr;  ///< start of the stencil emitted last
+  const Stencil* last_stencil_ = nullptr;
+  Fields entry_exits_;
+  std::vector<Site> sites_;
+  std::vector<MicroOp> programs_;
+  std::vector<ColdCall> cold_calls_;
+  std::vector<Exit> exits_;
+  std::vector<Patch> site_patches_, landings_;
+  u16 instruction_ = 0;
+  std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
+};
+
+}  // namespace penumbra::jit

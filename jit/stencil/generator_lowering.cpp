@@ -1,0 +1,445 @@
+// What each micro-op becomes.
+//
+// The best form of a micro-op is tried first: d tied to its first operand in registers, then apart,
+// and at last the form that has every operand in its slot, which always exists.
+#include "common/log.h"
+#include "jit/stencil/generator.h"
+
+namespace penumbra::jit {
+
+using cpu::FlagKind;
+using translator::kNoSlot;
+using translator::kZeroSlot;
+using translator::Op;
+using translator::Shape;
+
+namespace {
+
+Effect effect_of(const MicroOp& op) {
+  if (!op.sets_flags) return Effect::Value;
+  return op.d == kNoSlot ? Effect::Flags : Effect::ValueAndFlags;
+}
+
+bool commutes(Op op) {
+  return op == Op::Add || op == Op::And || op == Op::Or || op == Op::Xor || op == Op::Mul;
+}
+
+/// A constant as a stencil of that width takes it.
+u64 narrowed(u64 value, Width width) { return width >= Width::W64 ? value : value & mask(width); }
+bool fits_signed_32(u64 value) {
+  return static_cast<i64>(value) == static_cast<i32>(static_cast<i64>(value));
+}
+
+}  // namespace
+
+void Generator::lower(const MicroOp& op) {
+  if (op.instruction != instruction_) {
+    held_.fill(kNoSlot);
+    instruction_ = op.instruction;
+  }
+  switch (translator::shape_of(op.op)) {
+    case Shape::Move:
+    case Shape::Widen:
+    case Shape::Unary:
+    case Shape::Binary:
+    case Shape::Ternary:
+      return pure(op);
+    case Shape::Address:
+      return address(op);
+    case Shape::ReadFlags:
+      return read_flags(op);
+    case Shape::WriteFlags:
+      return set_flags(op);
+    case Shape::Memory:
+      return memory(op);
+    case Shape::Segmented:
+      return op.op == Op::Linear ? slow_operation(op, Site::Kind::Linear) : check_aligned(op);
+    case Shape::Check:
+      if (op.op == Op::CheckTarget) return check_target(op);
+      if (op.op == Op::CheckFpu) return slow_operation(op, Site::Kind::CheckFpu);
+      return slow_operation(op, op.op == Op::BeginSse ? Site::Kind::BeginSse : Site::Kind::EndSse);
+    case Shape::Hint:
+      return push_return(op);
+    case Shape::Control:
+      if (op.op == Op::Jump) return jump(op);
+      if (op.op == Op::JumpDynamic) return jump_dynamic(op);
+      return slow_operation(op, op.op == Op::Call ? Site::Kind::Call : Site::Kind::Raise);
+    default:
+      return execute(op);
+  }
+}
+
+// -- pure micro-ops
+// ------------------------------------------------------------------------------------
+
+/// The second operand; a constant that does not fit an instruction goes into a register.
+Generator::Place Generator::second(const MicroOp& op, Operands& operands) {
+  if (!op.b_is_immediate) return place_of(op.b);
+  u64 value = narrowed(op.immediate, op.width);
+  if (op.width >= Width::W64 && !fits_signed_32(value)) {
+    return {Form::Register, constant_register(value), kNoSlot};
+  }
+  operands.immediate = value;
+  return {.form = Form::Immediate};
+}
+
+void Generator::pure(const MicroOp& op) {
+  if (op.op == Op::Select) return select(op);
+  if (pure_tied(op) || pure_compare(op) || pure_apart(op)) return;
+  pure_general(op);
+}
+
+bool Generator::pure_tied(const MicroOp& op) {
+  Shape shape = translator::shape_of(op.op);
+  if (shape != Shape::Unary && shape != Shape::Binary && shape != Shape::Ternary) return false;
+  MicroOp o = op;
+  if (o.d != o.a && o.d == o.b && !o.b_is_immediate && commutes(o.op)) std::swap(o.a, o.b);
+  if (o.d == kNoSlot || o.d != o.a) return false;
+  Operands operands;
+  operands.d = place_of(o.d);
+  if (shape != Shape::Unary) operands.b = second(o, operands);
+  if (shape == Shape::Ternary) operands.c = in_memory(o.c);
+  StencilKey key{.op = code_of(o.op),
+                 .width = o.width,
+                 .effect = effect_of(o),
+                 .d = operands.d.form,
+                 .b = operands.b.form,
+                 .c = operands.c.form,
+                 .tied = true};
+  return emit(key, operands);
+}
+
+bool Generator::pure_compare(const MicroOp& op) {
+  if (op.d != kNoSlot || !op.sets_flags || translator::shape_of(op.op) != Shape::Binary) {
+    return false;
+  }
+  Operands operands{.a = place_of(op.a)};
+  operands.b = second(op, operands);
+  return emit({.op = code_of(op.op),
+               .width = op.width,
+               .effect = Effect::Flags,
+               .a = operands.a.form,
+               .b = operands.b.form},
+              operands);
+}
+
+/// d is another register than the operands: in one stencil, or moved first and then tied.
+bool Generator::pure_apart(const MicroOp& op) {
+  Shape shape = translator::shape_of(op.op);
+  if (op.d == kNoSlot || shape == Shape::Ternary) return false;
+  Operands operands{.a = place_of(op.a)};
+  if (op.a == kNoSlot) {  // a moved constant
+    operands.immediate = narrowed(op.immediate, op.width);
+    operands.a = {.form = Form::Immediate};
+  }
+  if (shape == Shape::Binary) operands.b = second(op, operands);
+  operands.d = destination(op.d, op.width);
+  StencilKey key{.op = code_of(op.op),
+                 .width = op.width,
+                 .effect = effect_of(op),
+                 .d = operands.d.form,
+                 .a = operands.a.form,
+                 .b = operands.b.form};
+  if (shape == Shape::Widen) key.from = op.from;
+  key.wide = op.width == Width::W64 && operands.a.form == Form::Immediate &&
+             !fits_signed_32(operands.immediate);
+  if (emit(key, operands)) return true;
+  if (commutes(op.op) && operands.b.form == Form::Register) {
+    Operands swapped = operands;
+    std::swap(swapped.a, swapped.b);
+    std::swap(key.a, key.b);
+    if (emit(key, swapped)) return true;
+  }
+  bool second_is_d = shape == Shape::Binary && operands.b.form == Form::Register &&
+                     operands.b.host == operands.d.host;
+  bool movable = operands.d.form == Form::Register && shape == Shape::Binary && !second_is_d &&
+                 op.width >= Width::W32 && operands.a.form != Form::Immediate;
+  if (!movable) return false;
+  StencilKey tied{.op = code_of(op.op),
+                  .width = op.width,
+                  .effect = effect_of(op),
+                  .d = Form::Register,
+                  .b = operands.b.form,
+                  .tied = true};
+  if (stencils_.find(tied.encode()) == nullptr) return false;
+  must_emit(
+      {.op = code_of(Op::Move), .width = Width::W64, .d = Form::Register, .a = operands.a.form},
+      {.d = operands.d, .a = operands.a});
+  operands.a = {};
+  must_emit(tied, operands);
+  return true;
+}
+
+/// Every operand in its slot; registers are stored before and loaded behind.
+void Generator::pure_general(const MicroOp& op) {
+  Shape shape = translator::shape_of(op.op);
+  Operands operands;
+  operands.a = in_memory(op.a);
+  if (shape == Shape::Ternary) operands.c = in_memory(op.c);
+  if (shape == Shape::Binary || shape == Shape::Ternary) {
+    operands.b = op.b_is_immediate ? second(op, operands) : in_memory(op.b);
+    if (operands.b.form == Form::Register) {  // a constant of 64 bits, through a free word
+      Slot word = offsetof(cpu::CpuState, slow_linear);
+      must_emit(
+          {.op = code_of(Op::Move), .width = Width::W64, .d = Form::Slot, .a = Form::Register},
+          {.d = {Form::Slot, Host::Rax, word}, .a = operands.b});
+      operands.b = {Form::Slot, Host::Rax, word};
+    }
+  }
+  if (op.d != kNoSlot) operands.d = in_memory(op.d);
+  must_emit({.op = code_of(op.op),
+             .width = op.width,
+             .from = shape == Shape::Widen ? op.from : Width::W8,
+             .effect = effect_of(op),
+             .d = operands.d.form,
+             .a = operands.a.form,
+             .b = operands.b.form,
+             .c = operands.c.form},
+            operands);
+}
+
+/// d = c ? a : b. Best where d is b, in a register.
+void Generator::select(const MicroOp& op) {
+  if (op.d == op.b && !op.b_is_immediate) {
+    Operands operands{.d = place_of(op.d), .a = place_of(op.a), .c = place_of(op.c)};
+    StencilKey key{.op = code_of(op.op),
+                   .width = op.width,
+                   .d = operands.d.form,
+                   .a = operands.a.form,
+                   .c = operands.c.form,
+                   .tied = true};
+    if (emit(key, operands)) return;
+  }
+  pure_general(op);
+}
+
+void Generator::address_operands(const MicroOp& op, StencilKey& key, Operands& operands) {
+  if (op.a != kZeroSlot) operands.a = place_of(op.a);
+  if (op.b != kZeroSlot) operands.b = place_of(op.b);
+  operands.displacement = op.displacement;
+  key.a = operands.a.form;
+  key.b = operands.b.form;
+  key.scale = operands.b.form == Form::None ? 0 : op.scale;
+}
+
+/// Base and index may change places where one of them fits only so.
+bool Generator::emit_address(StencilKey key, Operands& operands) {
+  if (emit(key, operands)) return true;
+  if (key.scale != 0 || operands.b.form == Form::None) return false;
+  std::swap(operands.a, operands.b);
+  std::swap(key.a, key.b);
+  return emit(key, operands);
+}
+
+void Generator::address(const MicroOp& op) {
+  StencilKey key{.op = code_of(op.op), .width = op.width};
+  Operands operands;
+  address_operands(op, key, operands);
+  operands.d = destination(op.d, op.width);
+  key.d = operands.d.form;
+  if (emit_address(key, operands)) return;
+  operands = {};
+  operands.a = in_memory(op.a);
+  operands.b = in_memory(op.b);
+  operands.d = in_memory(op.d);
+  operands.displacement = op.displacement;
+  key.d = key.a = key.b = Form::Slot;
+  key.scale = op.scale;
+  must_emit(key, operands);
+}
+
+void Generator::read_flags(const MicroOp& op) {
+  Operands operands{.d = destination(op.d, Width::W64)};
+  StencilKey key{.op = code_of(op.op), .d = operands.d.form, .kind = op.flags_before};
+  if (op.op == Op::GetCondition) key.condition = op.condition;
+  if (!emit(key, operands)) {
+    operands.d = in_memory(op.d);
+    key.d = Form::Slot;
+    must_emit(key, operands);
+  }
+  if (!continuations(HoleKind::Slow).empty())
+    cold_call(new_site(op, Site::Kind::ExplicitFlags), last_);
+}
+
+void Generator::set_flags(const MicroOp& op) {
+  Operands operands{.a = place_of(op.a)};
+  if (op.a == kNoSlot) {
+    operands.a = {.form = Form::Immediate};
+    operands.immediate = op.immediate;
+  }
+  must_emit({.op = code_of(op.op), .a = operands.a.form}, operands);
+}
+
+// -- memory and checks
+// ---------------------------------------------------------------------------------
+
+namespace {
+
+Site::Kind site_kind(Op op) {
+  switch (op) {
+    case Op::Load:
+      return Site::Kind::Load;
+    case Op::LoadForWrite:
+      return Site::Kind::LoadForWrite;
+    case Op::LoadVector:
+      return Site::Kind::LoadVector;
+    case Op::Store:
+      return Site::Kind::Store;
+    default:
+      return Site::Kind::StoreVector;
+  }
+}
+
+}  // namespace
+
+void Generator::memory(const MicroOp& op) {
+  bool stores = op.op == Op::Store || op.op == Op::StoreVector;
+  StencilKey key{.op = code_of(op.op), .width = op.width};
+  Operands operands;
+  address_operands(op, key, operands);
+  Site::Kind kind = site_kind(op.op);
+  u32 site = new_site(op, kind);
+  if (!stores) {
+    operands.d = op.op == Op::LoadVector ? Place{Form::Slot, Host::Rax, op.d}
+                                         : destination(op.d, Width::W64);
+    key.d = operands.d.form;
+  } else if (op.c == kNoSlot) {
+    operands.c = {.form = Form::Immediate};
+    operands.immediate = narrowed(op.immediate, op.width);
+    if (op.width == Width::W64 && !fits_signed_32(operands.immediate)) {
+      operands.c = {Form::Register, constant_register(operands.immediate), kNoSlot};
+    }
+    key.c = operands.c.form;
+  } else {
+    operands.c = op.op == Op::StoreVector ? Place{Form::Slot, Host::Rax, op.c} : place_of(op.c);
+    key.c = operands.c.form;
+  }
+  bool emitted = emit_address(key, operands);
+  PENUMBRA_ASSERT(emitted);
+  // What a slow path exchanges with a temporary's register is in the word where that is saved.
+  Slot value = stores ? op.c : op.d;
+  sites_[site].slot = value;
+  const Place& place = stores ? operands.c : operands.d;
+  for (u32 i = 0; i < kTemporaryHosts.size(); ++i) {
+    bool here =
+        value != kNoSlot && place.form == Form::Register && place.host == kTemporaryHosts[i];
+    if (here) {
+      sites_[site].slot = static_cast<Slot>(offsetof(cpu::CpuState, saved_temporaries) + 8 * i);
+    }
+  }
+  u8* resume = out_;
+  cold_call(site, resume);
+}
+
+void Generator::check_aligned(const MicroOp& op) {
+  StencilKey key{.op = code_of(op.op)};
+  Operands operands;
+  address_operands(op, key, operands);
+  operands.immediate = op.immediate - 1;
+  bool emitted = emit_address(key, operands);
+  PENUMBRA_ASSERT(emitted);
+  cold_call(new_site(op, Site::Kind::Misaligned), out_);
+}
+
+void Generator::check_target(const MicroOp& op) {
+  Special special = ir_->mode.is_long() ? Special::CheckCanonical : Special::CheckLimit;
+  Operands operands{.a = place_of(op.a)};
+  must_emit({.op = code_of(special), .a = operands.a.form}, operands);
+  cold_call(new_site(op, Site::Kind::BadTarget), out_);
+}
+
+/// A micro-op without a stencil, by tier 0's handler.
+void Generator::execute(const MicroOp& op) {
+  spill_temporaries();
+  u32 site = new_site(op, Site::Kind::Execute);
+  sites_[site].immediate = programs_.size();
+  programs_.push_back(op);
+  call_slow(site);
+}
+
+void Generator::slow_operation(const MicroOp& op, Site::Kind kind) {
+  spill_temporaries();
+  u32 site = new_site(op, kind);
+  sites_[site].immediate = op.immediate;
+  sites_[site].slot = op.d;
+  sites_[site].address = op.a;
+  if (kind == Site::Kind::EndSse) {
+    sites_[site].slot = op.a;
+    sites_[site].address = op.b;
+  }
+  call_slow(site);
+}
+
+// -- control
+// -------------------------------------------------------------------------------------------
+
+void Generator::store_kind(FlagKind kind) {
+  if (kind == FlagKind::Dynamic) return;
+  Operands operands{.d = {Form::Slot, Host::Rax, offsetof(cpu::CpuState, flag_kind)},
+                    .immediate = static_cast<u64>(kind)};
+  must_emit({.op = code_of(Op::Move), .width = Width::W8, .d = Form::Slot, .a = Form::Immediate},
+            operands);
+}
+
+void Generator::jump(const MicroOp& op) {
+  store_kind(op.flags_before);
+  exit_jump(new_exit(op.immediate));
+}
+
+void Generator::jump_dynamic(const MicroOp& op) {
+  store_kind(op.flags_before);
+  Operands operands{.a = place_of(op.a)};
+  Special special = op.returns ? Special::DispatchReturn : Special::Dispatch;
+  must_emit({.op = code_of(special), .a = operands.a.form, .leaves_dynamically = true}, operands);
+  Fields misses = continuations(HoleKind::Slow);
+  if (op.returns) {  // the table of jumps may still know it
+    for (u8* field : misses) connect(field, out_);
+    must_emit({.op = code_of(Special::Dispatch), .a = operands.a.form, .leaves_dynamically = true},
+              operands);
+    misses = continuations(HoleKind::Slow);
+  }
+  for (u8* field : misses) {
+    jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),
+              reinterpret_cast<u64>(thunks_.leave_lookup));
+  }
+}
+
+void Generator::branch(const MicroOp& op, const MicroOp& otherwise) {
+  bool fused = op.op == Op::BranchSub || op.op == Op::BranchAnd;
+  Operands operands{.a = place_of(op.a)};
+  StencilKey key{.op = code_of(op.op), .a = operands.a.form};
+  if (op.op != Op::BranchNonzero) key.condition = op.condition;
+  if (op.op == Op::BranchFlags) key.kind = op.flags_before;
+  if (fused) {
+    key.width = op.width;
+    operands.b = second(op, operands);
+    key.b = operands.b.form;
+  }
+  if (op.op == Op::BranchFlags) operands.a = {}, key.a = Form::None;
+  store_kind(otherwise.flags_before);
+  must_emit(key, operands);
+  u8* start = last_;
+  Fields taken = continuations(HoleKind::Taken);
+  if (!continuations(HoleKind::Slow).empty()) {
+    cold_call(new_site(op, Site::Kind::ExplicitFlags), start);
+  }
+  if (taken.empty()) return exit_jump(new_exit(otherwise.immediate));  // never holds
+  u64 target = fused ? static_cast<u64>(static_cast<i64>(op.displacement)) : op.immediate;
+  u32 exit = new_exit(target);
+  bool direct = taken.size() == 1 && target < kPageSize;
+  if (direct) {
+    exits_[exit].field = taken[0];
+  } else {
+    exits_[exit].from = taken;
+  }
+  exit_jump(new_exit(otherwise.immediate));
+}
+
+void Generator::push_return(const MicroOp& op) {
+  if (op.immediate >= kPageSize) return;  // the next page is not this block's to know
+  Operands operands{.a = place_of(op.a)};
+  must_emit({.op = code_of(Special::PushReturn), .a = operands.a.form, .wide = true}, operands);
+  landings_.push_back({immediate_field(), op.immediate});
+}
+
+}  // namespace penumbra::jit

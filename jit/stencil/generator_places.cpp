@@ -1,0 +1,224 @@
+// Where operands are, and the emission of one stencil.
+#include <cstring>
+
+#include "common/log.h"
+#include "jit/stencil/generator.h"
+
+namespace penumbra::jit {
+
+using cpu::CpuState;
+using translator::is_temporary;
+using translator::kNoSlot;
+using translator::Op;
+
+namespace {
+
+constexpr Slot kFirstGpr = translator::gpr_slot(0);
+/// A constant without a slot of its own, in a temporary's register.
+constexpr Slot kConstant = 0xfffe;
+
+std::optional<u32> pinned_index(Slot slot) {
+  if (slot < kFirstGpr || slot >= kFirstGpr + 8 * kPinned.size()) return std::nullopt;
+  return (slot - kFirstGpr) / 8;
+}
+bool is_whole(Slot slot) { return (slot - kFirstGpr) % 8 == 0; }
+constexpr u32 number_of(Host host) { return static_cast<u32>(host); }
+
+constexpr StencilKey move_key(Form d, Form a) {
+  return {.op = code_of(Op::Move), .width = Width::W64, .d = d, .a = a};
+}
+
+}  // namespace
+
+std::optional<u32> Generator::temporary_at(Slot slot) const {
+  for (u32 i = 0; i < held_.size(); ++i) {
+    if (held_[i] == slot) return i;
+  }
+  return std::nullopt;
+}
+
+Generator::Place Generator::place_of(Slot slot) const {
+  if (slot == kNoSlot) return {};
+  if (auto index = pinned_index(slot); index && is_whole(slot)) {
+    return {Form::Register, kPinned[*index], slot};
+  }
+  if (auto index = temporary_at(slot)) return {Form::Register, kTemporaryHosts[*index], slot};
+  return {Form::Slot, Host::Rax, slot};
+}
+
+Generator::Place Generator::hold(Slot slot, u32 index) {
+  held_[index] = slot;
+  return {Form::Register, kTemporaryHosts[index], slot};
+}
+
+/// Where a stencil writes `slot`: a temporary that is not in memory yet gets a free register.
+Generator::Place Generator::destination(Slot slot, Width width) {
+  Place place = place_of(slot);
+  bool vector = slot >= translator::vector_temporary_slot(0);
+  if (place.form != Form::Slot || !is_temporary(slot) || vector || width < Width::W32) return place;
+  if (slot % 8 != translator::temporary_slot(0) % 8) return place;
+  auto free = temporary_at(kNoSlot);
+  return free ? hold(slot, *free) : place;
+}
+
+void Generator::spill_temporary(u32 index) {
+  Slot slot = held_[index];
+  if (slot == kNoSlot) return;
+  held_[index] = kNoSlot;
+  if (slot == kConstant) return;
+  Operands operands{.d = {Form::Slot, Host::Rax, slot},
+                    .a = {Form::Register, kTemporaryHosts[index], slot}};
+  copy_move(operands);
+}
+
+void Generator::spill_temporaries() {
+  for (u32 i = 0; i < held_.size(); ++i) spill_temporary(i);
+}
+
+Host Generator::constant_register(u64 value) {
+  auto free = temporary_at(kNoSlot);
+  if (!free) spill_temporary(0);
+  Place place = hold(kConstant, free.value_or(0));
+  StencilKey key = move_key(Form::Register, Form::Immediate);
+  key.wide = true;
+  must_emit(key, {.d = place, .immediate = value});
+  return place.host;
+}
+
+/// A move between a register and its slot, nothing else.
+void Generator::copy_move(const Operands& operands) {
+  copy_stencil(*stencils_.find(move_key(operands.d.form, operands.a.form).encode()), operands);
+}
+
+/// The slot in memory becomes current; a pinned register stays what it is.
+void Generator::flush(Slot slot) {
+  if (auto temporary = temporary_at(slot)) return spill_temporary(*temporary);
+  auto index = pinned_index(slot);
+  if (!index) return;
+  Slot whole = translator::gpr_slot(static_cast<u8>(*index));
+  copy_move({.d = {Form::Slot, Host::Rax, whole}, .a = {Form::Register, kPinned[*index], whole}});
+}
+
+/// The register of a pinned slot, after its slot was written.
+void Generator::reload(Slot slot) {
+  auto index = pinned_index(slot);
+  if (!index) return;
+  Slot whole = translator::gpr_slot(static_cast<u8>(*index));
+  copy_move({.d = {Form::Register, kPinned[*index], whole}, .a = {Form::Slot, Host::Rax, whole}});
+}
+
+Generator::Place Generator::in_memory(Slot slot) {
+  if (slot == kNoSlot) return {};
+  return {Form::Slot, Host::Rax, slot};
+}
+
+// -- emission
+// ------------------------------------------------------------------------------------------
+
+bool Generator::fits(const Stencil& stencil, const Operands& operands) const {
+  const Place* places[] = {&operands.d, &operands.a, &operands.b, &operands.c};
+  for (u32 i = 0; i < 4; ++i) {
+    auto operand = static_cast<StencilOperand>(i);
+    bool is_register = places[i]->form == Form::Register;
+    bool writes = stencil.writes.has(operand);
+    if (!is_register && (writes || stencil.reads.has(operand))) return false;
+    if (!is_register) continue;
+    if (stencil.clobbers >> number_of(places[i]->host) & 1) return false;
+    if (stencil.not_rbp.has(operand) && places[i]->host == Host::Rbp) return false;
+    if (!writes) continue;
+    if (i != 0) return false;  // an input that the compiler used as scratch
+    for (u32 j = 1; j < 4; ++j) {
+      bool same = places[j]->form == Form::Register && places[j]->host == places[i]->host;
+      if (same && !stencil.may_share(operand, static_cast<StencilOperand>(j))) return false;
+    }
+  }
+  return values_fit(stencil, operands);
+}
+
+bool Generator::values_fit(const Stencil& stencil, const Operands& operands) const {
+  for (const Hole& hole : stencils_.tables().value_holes(stencil)) {
+    u64 value;
+    if (hole.kind == HoleKind::Immediate) {
+      value = operands.immediate;
+    } else if (hole.kind == HoleKind::Displacement) {
+      value = static_cast<u64>(i64{operands.displacement});
+    } else {
+      continue;
+    }
+    value += static_cast<u64>(i64{hole.addend});
+    i64 number = static_cast<i64>(value);
+    if (hole.type == HoleType::Abs32S && number != static_cast<i32>(number)) return false;
+    if (hole.type == HoleType::Abs32 && value >> 32 != 0) return false;
+  }
+  return true;
+}
+
+/// False where there is no such stencil or its registers or values do not fit. What the stencil
+/// overwrites besides its result is kept.
+bool Generator::emit(const StencilKey& key, const Operands& operands) {
+  const Stencil* stencil = stencils_.find(key.encode());
+  if (stencil == nullptr || !fits(*stencil, operands)) return false;
+  u32 clobbers = stencil->clobbers;
+  for (u32 i = 0; i < held_.size(); ++i) {
+    if (clobbers >> number_of(kTemporaryHosts[i]) & 1) spill_temporary(i);
+  }
+  for (u32 i = 0; i < kPinned.size(); ++i) {
+    if (clobbers >> number_of(kPinned[i]) & 1) flush(translator::gpr_slot(static_cast<u8>(i)));
+  }
+  for (const Place* place : {&operands.d, &operands.a, &operands.b, &operands.c}) {
+    if (place->form == Form::Slot) flush(place->slot);
+  }
+  copy_stencil(*stencil, operands);
+  u8* last = last_;
+  for (u32 i = 0; i < kPinned.size(); ++i) {
+    if (clobbers >> number_of(kPinned[i]) & 1) reload(translator::gpr_slot(static_cast<u8>(i)));
+  }
+  if (operands.d.form == Form::Slot) reload(operands.d.slot);
+  last_ = last;
+  last_stencil_ = stencil;
+  return true;
+}
+
+void Generator::must_emit(const StencilKey& key, const Operands& operands) {
+  bool emitted = emit(key, operands);
+  PENUMBRA_ASSERT(emitted);
+}
+
+void Generator::copy_stencil(const Stencil& stencil, const Operands& operands) {
+  StencilFill fill;
+  const Place* places[] = {&operands.d, &operands.a, &operands.b, &operands.c};
+  constexpr HoleKind kSlots[] = {HoleKind::SlotD, HoleKind::SlotA, HoleKind::SlotB,
+                                 HoleKind::SlotC};
+  for (u32 i = 0; i < 4; ++i) {
+    fill.registers[i] = static_cast<u8>(places[i]->host);
+    fill[kSlots[i]] = places[i]->slot;
+  }
+  fill[HoleKind::Immediate] = operands.immediate;
+  fill[HoleKind::Displacement] = static_cast<u64>(i64{operands.displacement});
+  fill[HoleKind::Constants] = constants_;
+  copy(stencils_.tables(), stencil, fill, out_, reinterpret_cast<u64>(memory_->executable(out_)));
+  last_ = out_;
+  last_stencil_ = &stencil;
+  out_ += stencil.size;
+}
+
+Generator::Fields Generator::continuations(HoleKind kind) const {
+  Fields fields;
+  for (const Hole& hole : stencils_.tables().continuations(*last_stencil_)) {
+    if (hole.kind == kind) fields.push_back(last_ + hole.offset);
+  }
+  return fields;
+}
+
+/// Where the last stencil has its 64-bit immediate.
+u8* Generator::immediate_field() const {
+  for (const Hole& hole : stencils_.tables().value_holes(*last_stencil_)) {
+    if (hole.kind == HoleKind::Immediate && hole.type == HoleType::Abs64) {
+      return last_ + hole.offset;
+    }
+  }
+  PENUMBRA_ASSERT(false);
+  return nullptr;
+}
+
+}  // namespace penumbra::jit

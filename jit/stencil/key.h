@@ -1,0 +1,60 @@
+// The key of a stencil: which micro-op, at which width, with its operands where.
+//
+// Shared by the sources of the stencils, which list what they offer, and the code generator, which
+// asks for what it needs. Operand forms: in a register, in a slot of CpuState, or a constant.
+#pragma once
+
+#include "translator/ir/micro_op.h"
+
+namespace penumbra::jit {
+
+using cpu::Condition;
+using cpu::FlagKind;
+using translator::Op;
+
+enum class Form : u8 { None, Register, Slot, Immediate };
+
+/// What a stencil writes.
+enum class Effect : u8 { Value, ValueAndFlags, Flags };
+
+/// Stencils that are no micro-op of the IR.
+enum class Special : u16 {
+  Enter = 0x380,   ///< block entry: charges the immediate; Exit where the slice does not hold it
+  FarLink,         ///< inline cache of a jump to another page; Slow where it does not fit
+  Dispatch,        ///< to the block at RIP = a by the jump cache; Slow where it is not there
+  DispatchReturn,  ///< the same by the return stack first
+  PushReturn,      ///< return stack: RIP a, the immediate is the host address of its landing
+  Landing,         ///< behind a return: code_base = RIP - immediate
+  CheckCanonical,  ///< Slow unless a is canonical
+  CheckLimit,      ///< Slow where a is above CS's limit
+};
+
+struct StencilKey {
+  u16 op = 0;  ///< Op or Special
+  Width width = Width::W64;
+  Width from = Width::W8;  ///< of extensions
+  Effect effect = Effect::Value;
+  Form d = Form::None, a = Form::None, b = Form::None, c = Form::None;
+  Condition condition = Condition::O;
+  FlagKind kind = FlagKind::Dynamic;
+  u8 scale = 0;
+  bool tied = false;  ///< d is also the operand that it replaces (a; b of Select)
+  bool wide = false;  ///< the immediate has 64 bits
+  bool writes_left = false, leaves_dynamically = false;
+
+  constexpr u64 encode() const {
+    u64 kind_bits = kind == FlagKind::Dynamic ? 31 : static_cast<u64>(kind);
+    return u64{op} | static_cast<u64>(width) << 10 | static_cast<u64>(from) << 13 |
+           static_cast<u64>(effect) << 16 | static_cast<u64>(d) << 18 | static_cast<u64>(a) << 20 |
+           static_cast<u64>(b) << 22 | static_cast<u64>(c) << 24 |
+           static_cast<u64>(condition) << 26 | kind_bits << 30 | u64{scale} << 35 |
+           u64{tied} << 37 | u64{wide} << 38 | u64{writes_left} << 62 |
+           u64{leaves_dynamically} << 63;
+  }
+};
+
+constexpr u16 code_of(Op op) { return static_cast<u16>(op); }
+constexpr u16 code_of(Special special) { return static_cast<u16>(special); }
+static_assert(static_cast<u16>(Op::kCount) < static_cast<u16>(Special::Enter));
+
+}  // namespace penumbra::jit

@@ -1,0 +1,89 @@
+// A block of generated code and what its slow paths have to know.
+//
+// Sites and exits are named by address in the code, so they stay where they are and live as long as
+// the code's memory, also when the block is no longer valid.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "jit/core/block_key.h"
+#include "jit/stencil/far_link.h"
+#include "translator/ir/block.h"
+
+namespace penumbra::jit {
+
+struct NativeBlock;
+struct Uop;
+
+/// A place where control may leave the straight code for C++.
+struct Site {
+  enum class Kind : u8 {
+    Load,
+    LoadForWrite,
+    LoadVector,
+    Store,
+    StoreVector,
+    Linear,
+    CheckFpu,
+    BeginSse,
+    EndSse,
+    Call,
+    Raise,
+    Execute,        ///< a micro-op without a stencil; detail.program
+    NextPage,       ///< the second page of a block that crosses
+    ExplicitFlags,  ///< makes the flags explicit, then the micro-op is tried again
+    Misaligned,
+    BadTarget,
+  };
+  NativeBlock* owner;
+  Kind kind;
+  Width width = Width::W64;
+  Segment segment = Segment::Ds;
+  cpu::FlagKind flags_before = cpu::FlagKind::Dynamic;
+  u16 instruction = 0;
+  /// Where a loaded value goes or a stored one comes from; kNoSlot: the immediate.
+  translator::Slot slot = translator::kNoSlot;
+  translator::Slot address = translator::kNoSlot;  ///< of Linear: the offset
+  u64 immediate = 0;
+  union {
+    const translator::CallSite* call;
+    const Uop* program;
+  } detail = {nullptr};
+};
+
+/// A jump to a block that is known when it is first taken.
+struct NativeExit {
+  NativeBlock* owner;
+  u64 offset;           ///< of the target from the code base; beyond the page where far
+  u8* field = nullptr;  ///< executable address of the jump's distance
+  u8* stub = nullptr;   ///< where it goes while it is not linked
+  NativeBlock* target = nullptr;
+  FarLinkCache far;
+  bool leaves_page() const { return offset >= kPageSize; }
+};
+
+class CodeMemory;
+
+struct NativeBlock {
+  BlockPlace place;
+  bool valid = true;
+  translator::Block ir;  ///< instructions and calls; micro-ops are dropped
+  u8* code = nullptr;    ///< executable address of the entry
+  u32 size = 0;
+  u8* stale = nullptr;  ///< what the entry jumps to once the block is invalid
+  CodeMemory* memory = nullptr;
+  std::unique_ptr<Site[]> sites;
+  std::unique_ptr<NativeExit[]> exits;
+  std::unique_ptr<Uop[]> programs;
+  u16 exit_count = 0;
+  std::vector<NativeExit*> incoming;
+
+  u64 count() const { return ir.instructions.size(); }
+  /// `exit`, of this block, goes straight to `to` until one of them is invalidated.
+  void link(NativeExit& exit, NativeBlock& to);
+  /// Takes the block out of all links; its entry leads to the lookup from now on.
+  void unlink();
+};
+
+}  // namespace penumbra::jit

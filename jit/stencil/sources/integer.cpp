@@ -1,0 +1,374 @@
+// Stencils of the pure integer micro-ops.
+//
+// Every micro-op exists with all operands in slots. Those that make up most code also exist with
+// operands in registers, `tied` (d is the first operand, as in the guest's two-operand forms).
+#include "jit/stencil/sources/operands.h"
+
+namespace penumbra::jit {
+namespace {
+
+template <class F, class T, Effect E>
+PENUMBRA_STENCIL unary(PENUMBRA_STENCIL_ARGUMENTS) {
+  commit<F, E, kSlot>(s, d, F::template eval<T>(get<T, kSlot, 'a'>(s, a)));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, Effect E, Form B>
+PENUMBRA_STENCIL binary(PENUMBRA_STENCIL_ARGUMENTS) {
+  T right = get<T, B, 'b'>(s, b);
+  commit<F, E, kSlot>(s, d, F::template eval<T>(get<T, kSlot, 'a'>(s, a), right));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, Effect E, Form B>
+PENUMBRA_STENCIL ternary(PENUMBRA_STENCIL_ARGUMENTS) {
+  T left_value = get<T, kSlot, 'a'>(s, a), right = get<T, B, 'b'>(s, b);
+  u64 third = get<u64, kSlot, 'c'>(s, c);
+  commit<F, E, kSlot>(s, d, F::template eval<T>(left_value, right, third));
+  PENUMBRA_CONTINUE(to_next);
+}
+
+// -- with operands in registers
+// --------------------------------------------------------------------
+
+template <class F, class T, Effect E, Form D>
+PENUMBRA_STENCIL unary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
+  commit<F, E, D>(s, d, F::template eval<T>(get<T, D, 'd'>(s, d)));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, Effect E, Form D, Form B>
+PENUMBRA_STENCIL binary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
+  T right = get<T, B, 'b'>(s, b);
+  commit<F, E, D>(s, d, F::template eval<T>(get<T, D, 'd'>(s, d), right));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, Effect E, Form D, Form B>
+PENUMBRA_STENCIL ternary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
+  T left_value = get<T, D, 'd'>(s, d), right = get<T, B, 'b'>(s, b);
+  u64 third = get<u64, kSlot, 'c'>(s, c);
+  commit<F, E, D>(s, d, F::template eval<T>(left_value, right, third));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, Form A, Form B>
+PENUMBRA_STENCIL compare(PENUMBRA_STENCIL_ARGUMENTS) {
+  T right = get<T, B, 'b'>(s, b);
+  commit<F, Effect::Flags, kNone>(s, d, F::template eval<T>(get<T, A, 'a'>(s, a), right));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, Form B>
+PENUMBRA_STENCIL binary_apart(PENUMBRA_STENCIL_ARGUMENTS) {
+  T right = get<T, B, 'b'>(s, b);
+  commit<F, Effect::Value, kRegister>(s, d, F::template eval<T>(static_cast<T>(a), right));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, Form A>
+PENUMBRA_STENCIL unary_apart(PENUMBRA_STENCIL_ARGUMENTS) {
+  commit<F, Effect::Value, kRegister>(s, d, F::template eval<T>(get<T, A, 'a'>(s, a)));
+  PENUMBRA_CONTINUE(to_next);
+}
+/// d = c ? a : d
+template <class T, Form A, Form C>
+PENUMBRA_STENCIL select_tied(PENUMBRA_STENCIL_ARGUMENTS) {
+  T chosen = get<T, A, 'a'>(s, a);
+  u64 condition = get<u64, C, 'c'>(s, c);
+  put<T, kRegister>(s, d, cpu::Select::eval<T>(chosen, static_cast<T>(d), condition).value);
+  PENUMBRA_CONTINUE(to_next);
+}
+
+// -- moves and addresses
+// ---------------------------------------------------------------------------
+
+template <class T, Form D, Form A>
+PENUMBRA_STENCIL move(PENUMBRA_STENCIL_ARGUMENTS) {
+  put<T, D>(s, d, get<T, A, 'a'>(s, a));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <Form D>
+PENUMBRA_STENCIL move_wide(PENUMBRA_STENCIL_ARGUMENTS) {
+  put<u64, D>(s, d, opaque<Width::W64>(hole_immediate));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class From, class To, Form D, Form A>
+PENUMBRA_STENCIL extend(PENUMBRA_STENCIL_ARGUMENTS) {
+  put<To, D>(s, d, static_cast<To>(get<From, A, 'a'>(s, a)));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class From, class To, Form D, Form A>
+PENUMBRA_STENCIL extend_signed(PENUMBRA_STENCIL_ARGUMENTS) {
+  auto value = static_cast<std::make_signed_t<From>>(get<From, A, 'a'>(s, a));
+  put<To, D>(s, d, static_cast<To>(static_cast<std::make_signed_t<To>>(value)));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class T, Form D, Form A, Form B, unsigned kScale>
+PENUMBRA_STENCIL lea(PENUMBRA_STENCIL_ARGUMENTS) {
+  u64 sum = address<A, B, kScale>(s, a, b);
+  put<T, D>(s, d, static_cast<T>(sum));
+  PENUMBRA_CONTINUE(to_next);
+}
+
+// -- the list
+// --------------------------------------------------------------------------------------
+
+using List = Listing<StencilFunction, 6000>;
+
+template <class F>
+constexpr void each_effect(F f) {
+  each<Effect::Value, Effect::ValueAndFlags, Effect::Flags>(f);
+}
+constexpr Form destination(Effect effect) { return effect == Effect::Flags ? kNone : kSlot; }
+
+template <class F>
+constexpr void list_unary(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each_effect([&]<Effect E>() {
+      list.add(
+          {.op = code_of(op), .width = kWidthOf<T>, .effect = E, .d = destination(E), .a = kSlot},
+          unary<F, T, E>);
+    });
+  });
+}
+template <class F>
+constexpr void list_binary(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each_effect([&]<Effect E>() {
+      each<kSlot, kImmediate>([&]<Form B>() {
+        list.add({.op = code_of(op),
+                  .width = kWidthOf<T>,
+                  .effect = E,
+                  .d = destination(E),
+                  .a = kSlot,
+                  .b = B},
+                 binary<F, T, E, B>);
+      });
+    });
+  });
+}
+template <class F>
+constexpr void list_ternary(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each_effect([&]<Effect E>() {
+      each<kSlot, kImmediate>([&]<Form B>() {
+        list.add({.op = code_of(op),
+                  .width = kWidthOf<T>,
+                  .effect = E,
+                  .d = destination(E),
+                  .a = kSlot,
+                  .b = B,
+                  .c = kSlot},
+                 ternary<F, T, E, B>);
+      });
+    });
+  });
+}
+
+constexpr auto make_general() {
+  List list;
+#define PENUMBRA_PICK_Unary(name) list_unary<cpu::name>(list, Op::name);
+#define PENUMBRA_PICK_Binary(name) list_binary<cpu::name>(list, Op::name);
+#define PENUMBRA_PICK_Ternary(name) list_ternary<cpu::name>(list, Op::name);
+#define PENUMBRA_PICK_Move(name)
+#define PENUMBRA_PICK_Address(name)
+#define PENUMBRA_PICK_Widen(name)
+#define PENUMBRA_PICK_ReadFlags(name)
+#define PENUMBRA_PICK_WriteFlags(name)
+#define PENUMBRA_PICK_Memory(name)
+#define PENUMBRA_PICK_Segmented(name)
+#define PENUMBRA_PICK_Check(name)
+#define PENUMBRA_PICK_Hint(name)
+#define PENUMBRA_PICK_Control(name)
+#define PENUMBRA_OP(name, shape) PENUMBRA_PICK_##shape(name)
+#include "translator/ir/ops.def"
+#undef PENUMBRA_OP
+  return list;
+}
+
+template <class F>
+constexpr void list_tied_binary(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each<Effect::Value, Effect::ValueAndFlags>([&]<Effect E>() {
+      each<kRegister, kSlot>([&]<Form D>() {
+        each<kRegister, kSlot, kImmediate>([&]<Form B>() {
+          list.add(
+              {.op = code_of(op), .width = kWidthOf<T>, .effect = E, .d = D, .b = B, .tied = true},
+              binary_tied<F, T, E, D, B>);
+        });
+      });
+    });
+  });
+}
+template <class F>
+constexpr void list_tied_unary(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each<Effect::Value, Effect::ValueAndFlags>([&]<Effect E>() {
+      each<kRegister, kSlot>([&]<Form D>() {
+        list.add({.op = code_of(op), .width = kWidthOf<T>, .effect = E, .d = D, .tied = true},
+                 unary_tied<F, T, E, D>);
+      });
+    });
+  });
+}
+template <class F>
+constexpr void list_tied_ternary(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each<Effect::Value, Effect::ValueAndFlags>([&]<Effect E>() {
+      each<kRegister, kSlot>([&]<Form D>() {
+        each<kRegister, kSlot, kImmediate>([&]<Form B>() {
+          list.add({.op = code_of(op),
+                    .width = kWidthOf<T>,
+                    .effect = E,
+                    .d = D,
+                    .b = B,
+                    .c = kSlot,
+                    .tied = true},
+                   ternary_tied<F, T, E, D, B>);
+        });
+      });
+    });
+  });
+}
+template <class F>
+constexpr void list_compare(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each<kRegister, kSlot>([&]<Form A>() {
+      each<kRegister, kSlot, kImmediate>([&]<Form B>() {
+        if (A == kSlot && B != kRegister) return;  // is in the general list
+        list.add({.op = code_of(op), .width = kWidthOf<T>, .effect = Effect::Flags, .a = A, .b = B},
+                 compare<F, T, A, B>);
+      });
+    });
+  });
+}
+/// d = f(a, b) with d and a in registers, without flags.
+template <class F>
+constexpr void list_apart(List& list, Op op) {
+  auto add = [&]<class T>(T) {
+    each<kRegister, kSlot, kImmediate>([&]<Form B>() {
+      list.add({.op = code_of(op), .width = kWidthOf<T>, .d = kRegister, .a = kRegister, .b = B},
+               binary_apart<F, T, B>);
+    });
+  };
+  add(u32{});
+  add(u64{});
+}
+template <class F>
+constexpr void list_unary_apart(List& list, Op op) {
+  auto add = [&]<class T>(T) {
+    each<kRegister, kSlot>([&]<Form A>() {
+      list.add({.op = code_of(op), .width = kWidthOf<T>, .d = kRegister, .a = A},
+               unary_apart<F, T, A>);
+    });
+  };
+  add(u32{});
+  add(u64{});
+}
+
+constexpr auto make_registers() {
+  List list;
+  list_tied_binary<cpu::Add>(list, Op::Add);
+  list_tied_binary<cpu::Sub>(list, Op::Sub);
+  list_tied_binary<cpu::And>(list, Op::And);
+  list_tied_binary<cpu::Or>(list, Op::Or);
+  list_tied_binary<cpu::Xor>(list, Op::Xor);
+  list_tied_binary<cpu::Shl>(list, Op::Shl);
+  list_tied_binary<cpu::Shr>(list, Op::Shr);
+  list_tied_binary<cpu::Sar>(list, Op::Sar);
+  list_tied_binary<cpu::Inc>(list, Op::Inc);
+  list_tied_binary<cpu::Dec>(list, Op::Dec);
+  list_tied_binary<cpu::Mul>(list, Op::Mul);
+  list_tied_unary<cpu::Not>(list, Op::Not);
+  list_tied_unary<cpu::Neg>(list, Op::Neg);
+  list_tied_ternary<cpu::AddCarry>(list, Op::AddCarry);
+  list_tied_ternary<cpu::SubBorrow>(list, Op::SubBorrow);
+  list_compare<cpu::Sub>(list, Op::Sub);
+  list_compare<cpu::And>(list, Op::And);
+  list_apart<cpu::Add>(list, Op::Add);
+  list_apart<cpu::Sub>(list, Op::Sub);
+  list_apart<cpu::And>(list, Op::And);
+  list_apart<cpu::Or>(list, Op::Or);
+  list_apart<cpu::Xor>(list, Op::Xor);
+  list_apart<cpu::Shl>(list, Op::Shl);
+  list_apart<cpu::Shr>(list, Op::Shr);
+  list_apart<cpu::Sar>(list, Op::Sar);
+  list_apart<cpu::Ror>(list, Op::Ror);
+  list_apart<cpu::Mul>(list, Op::Mul);
+  list_apart<cpu::MulHighUnsigned>(list, Op::MulHighUnsigned);
+  list_apart<cpu::MulHighSigned>(list, Op::MulHighSigned);
+  list_unary_apart<cpu::ByteSwap>(list, Op::ByteSwap);
+  list_unary_apart<cpu::IsZero>(list, Op::IsZero);
+  return list;
+}
+
+constexpr auto make_moves() {
+  List list;
+  each_width([&]<class T>(T) {
+    each<kRegister, kSlot>([&]<Form D>() {
+      each<kRegister, kSlot, kImmediate>([&]<Form A>() {
+        list.add({.op = code_of(Op::Move), .width = kWidthOf<T>, .d = D, .a = A}, move<T, D, A>);
+      });
+    });
+    each<kRegister, kSlot>([&]<Form A>() {
+      each<kRegister, kSlot>([&]<Form C>() {
+        list.add({.op = code_of(Op::Select),
+                  .width = kWidthOf<T>,
+                  .d = kRegister,
+                  .a = A,
+                  .c = C,
+                  .tied = true},
+                 select_tied<T, A, C>);
+      });
+    });
+  });
+  each<kRegister, kSlot>([&]<Form D>() {
+    list.add({.op = code_of(Op::Move), .width = Width::W64, .d = D, .a = kImmediate, .wide = true},
+             move_wide<D>);
+  });
+  return list;
+}
+
+constexpr auto make_extensions() {
+  List list;
+  each_width([&]<class From>(From) {
+    each_width([&]<class To>(To) {
+      each<kRegister, kSlot>([&]<Form D>() {
+        each<kRegister, kSlot>([&]<Form A>() {
+          StencilKey key{.width = kWidthOf<To>, .from = kWidthOf<From>, .d = D, .a = A};
+          key.op = code_of(Op::ZeroExtend);
+          list.add(key, extend<From, To, D, A>);
+          key.op = code_of(Op::SignExtend);
+          list.add(key, extend_signed<From, To, D, A>);
+        });
+      });
+    });
+  });
+  return list;
+}
+
+constexpr auto make_addresses() {
+  List list;
+  auto add = [&]<class T>(T) {
+    each<kRegister, kSlot>([&]<Form D>() {
+      each<kNone, kRegister, kSlot>([&]<Form A>() {
+        StencilKey key{.op = code_of(Op::Lea), .width = kWidthOf<T>, .d = D, .a = A};
+        list.add(key, lea<T, D, A, kNone, 0>);
+        each<kRegister, kSlot>([&]<Form B>() {
+          key.b = B;
+          each<0u, 1u, 2u, 3u>([&]<unsigned kScale>() {
+            key.scale = kScale;
+            list.add(key, lea<T, D, A, B, kScale>);
+          });
+        });
+      });
+    });
+  };
+  add(u16{});
+  add(u32{});
+  add(u64{});
+  return list;
+}
+
+PENUMBRA_LIST kGeneral = listed<make_general>();
+PENUMBRA_LIST kRegisters = listed<make_registers>();
+PENUMBRA_LIST kMoves = listed<make_moves>();
+PENUMBRA_LIST kExtensions = listed<make_extensions>();
+PENUMBRA_LIST kAddresses = listed<make_addresses>();
+
+}  // namespace
+}  // namespace penumbra::jit

@@ -1,0 +1,176 @@
+// Stencils of loads, stores and address checks: the inline probe of the shadow table.
+//
+// A seventh argument, in rdx, holds the linear address, so that Slow finds it there. A load that
+// misses has written nothing.
+#include "jit/stencil/sources/operands.h"
+#include "mmu/shadow_table.h"
+
+namespace penumbra::jit {
+namespace {
+
+#define PENUMBRA_LINEAR_ARGUMENTS PENUMBRA_STENCIL_ARGUMENTS, [[maybe_unused]] u64 linear
+#define PENUMBRA_LINEAR_CONTINUE(where) \
+  [[clang::musttail]] return where(s, left, d, a, b, c, linear)
+extern "C" {
+PENUMBRA_STENCIL to_next_linear(PENUMBRA_LINEAR_ARGUMENTS) asm("to_next");
+PENUMBRA_STENCIL to_slow_linear(PENUMBRA_LINEAR_ARGUMENTS) asm("to_slow");
+}
+using Function = PENUMBRA_STENCIL(PENUMBRA_LINEAR_ARGUMENTS);
+
+/// ShadowTable::entry(), in two registers: the table is looked at last.
+[[gnu::always_inline]] inline const mmu::ShadowEntry& entry_of(const CpuState* s, u64 linear) {
+  u64 index = std::rotr(linear, 10);
+  asm("" : "+r"(index));
+  index = static_cast<u32>(index) & ~3u;
+  static_assert(mmu::ShadowTable::offset(0x7fff'1234'5000) == (0x7fff'1234'5000 >> 10) % 0x1'0000'0000 / 4 * 32);
+  u64 entry = reinterpret_cast<u64>(s->table) + offsetof(mmu::ShadowTable, entries) + index * 8;
+  asm("" : "+r"(entry));
+  return *reinterpret_cast<const mmu::ShadowEntry*>(entry);
+}
+
+/// Whether an access of `size` bytes misses the entry whose tag for it is `tag`.
+template <u32 kSize>
+[[gnu::always_inline]] inline bool misses(u64 linear, u64 tag) {
+  u64 last = linear + (kSize - 1);
+  asm("" : "+r"(last));
+  return page_of(last) != tag;
+}
+
+struct Vector16 {
+  u64 low, high;
+};
+struct Vector32 {
+  u64 lanes[4];
+};
+
+/// Loads fill the slot: 64 bits, or 16 bytes (of a vector) zero-extended.
+template <class T, Form D, bool kVector>
+[[gnu::always_inline]] inline void put_loaded(CpuState* s, u64& d, const u8* from) {
+  if constexpr (sizeof(T) >= 16) {
+    store_to<T>(slot_of<'d'>(s), load_from<T>(from));
+  } else if constexpr (kVector) {
+    store_to<Vector16>(slot_of<'d'>(s), {load_from<T>(from), 0});
+  } else {
+    put<u64, D>(s, d, load_from<T>(from));
+  }
+}
+
+template <class T, bool kForWrite, bool kVector, Form D, Form Base, Form Index, unsigned kScale>
+PENUMBRA_STENCIL load(PENUMBRA_LINEAR_ARGUMENTS) {
+  linear = address<Base, Index, kScale>(s, a, b);
+  const mmu::ShadowEntry& entry = entry_of(s, linear);
+  if (misses<sizeof(T)>(linear, kForWrite ? entry.write_tag : entry.read_tag)) [[unlikely]]
+    PENUMBRA_LINEAR_CONTINUE(to_slow_linear);
+  put_loaded<T, D, kVector>(s, d, reinterpret_cast<const u8*>(linear + entry.addend));
+  PENUMBRA_LINEAR_CONTINUE(to_next_linear);
+}
+
+template <class T, Form C, Form Base, Form Index, unsigned kScale>
+PENUMBRA_STENCIL store(PENUMBRA_LINEAR_ARGUMENTS) {
+  linear = address<Base, Index, kScale>(s, a, b);
+  const mmu::ShadowEntry& entry = entry_of(s, linear);
+  if (misses<sizeof(T)>(linear, entry.write_tag)) [[unlikely]]
+    PENUMBRA_LINEAR_CONTINUE(to_slow_linear);
+  T value;
+  if constexpr (sizeof(T) >= 16) {
+    value = load_from<T>(slot_of<'c'>(s));
+  } else {
+    value = get<T, C, 'c'>(s, c);
+  }
+  store_to<T>(reinterpret_cast<u8*>(linear + entry.addend), value);
+  PENUMBRA_LINEAR_CONTINUE(to_next_linear);
+}
+
+template <Form Base, Form Index, unsigned kScale>
+PENUMBRA_STENCIL check_aligned(PENUMBRA_LINEAR_ARGUMENTS) {
+  linear = address<Base, Index, kScale>(s, a, b);
+  if ((linear & immediate<u64>()) != 0) [[unlikely]]
+    PENUMBRA_LINEAR_CONTINUE(to_slow_linear);
+  PENUMBRA_LINEAR_CONTINUE(to_next_linear);
+}
+
+// -- the list
+// --------------------------------------------------------------------------------------
+
+using List = Listing<Function, 2000>;
+
+/// Calls f<Base, Index, scale>() for every address form.
+template <class F>
+constexpr void each_address(F f) {
+  each<kNone, kRegister, kSlot>([&]<Form A>() {
+    f.template operator()<A, kNone, 0u>();
+    each<kRegister, kSlot>([&]<Form B>() {
+      each<0u, 1u, 2u, 3u>([&]<unsigned kScale>() { f.template operator()<A, B, kScale>(); });
+    });
+  });
+}
+
+template <bool kForWrite>
+constexpr auto make_loads() {
+  List list;
+  constexpr Op kOp = kForWrite ? Op::LoadForWrite : Op::Load;
+  each_width([&]<class T>(T) {
+    each_address([&]<Form A, Form B, unsigned kScale>() {
+      each<kRegister, kSlot>([&]<Form D>() {
+        list.add(
+            {.op = code_of(kOp), .width = kWidthOf<T>, .d = D, .a = A, .b = B, .scale = kScale},
+            load<T, kForWrite, false, D, A, B, kScale>);
+      });
+    });
+  });
+  return list;
+}
+
+constexpr auto make_stores() {
+  List list;
+  each_width([&]<class T>(T) {
+    each_address([&]<Form A, Form B, unsigned kScale>() {
+      each<kRegister, kSlot, kImmediate>([&]<Form C>() {
+        list.add({.op = code_of(Op::Store),
+                  .width = kWidthOf<T>,
+                  .a = A,
+                  .b = B,
+                  .c = C,
+                  .scale = kScale},
+                 store<T, C, A, B, kScale>);
+      });
+    });
+  });
+  return list;
+}
+
+constexpr auto make_vectors() {
+  List list;
+  auto add = [&]<class T>(T) {
+    constexpr Width kWidth = sizeof(T) == 32   ? Width::W256
+                             : sizeof(T) == 16 ? Width::W128
+                                               : kWidthOf<T>;
+    each_address([&]<Form A, Form B, unsigned kScale>() {
+      StencilKey key{.width = kWidth, .a = A, .b = B, .scale = kScale};
+      key.op = code_of(Op::LoadVector);
+      key.d = kSlot;
+      list.add(key, load<T, false, true, kSlot, A, B, kScale>);
+      key.op = code_of(Op::StoreVector);
+      key.d = kNone;
+      key.c = kSlot;
+      list.add(key, store<T, kSlot, A, B, kScale>);
+    });
+  };
+  add(u32{});
+  add(u64{});
+  add(Vector16{});
+  add(Vector32{});
+  each_address([&]<Form A, Form B, unsigned kScale>() {
+    list.add({.op = code_of(Op::CheckAligned), .a = A, .b = B, .scale = kScale},
+             check_aligned<A, B, kScale>);
+  });
+  return list;
+}
+
+PENUMBRA_LIST kLoads = listed<make_loads<false>>();
+PENUMBRA_LIST kLoadsForWrite = listed<make_loads<true>>();
+PENUMBRA_LIST kStores = listed<make_stores>();
+PENUMBRA_LIST kVectors = listed<make_vectors>();
+
+}  // namespace
+}  // namespace penumbra::jit
