@@ -2,6 +2,8 @@
 //
 // A seventh argument, in rdx, holds the linear address, so that Slow finds it there. A load that
 // misses has written nothing.
+#include <bit>
+
 #include "jit/stencil/sources/operands.h"
 #include "mmu/shadow_table.h"
 
@@ -22,7 +24,8 @@ using Function = PENUMBRA_STENCIL(PENUMBRA_LINEAR_ARGUMENTS);
   u64 index = std::rotr(linear, 10);
   asm("" : "+r"(index));
   index = static_cast<u32>(index) & ~3u;
-  static_assert(mmu::ShadowTable::offset(0x7fff'1234'5000) == (0x7fff'1234'5000 >> 10) % 0x1'0000'0000 / 4 * 32);
+  static_assert(mmu::ShadowTable::offset(0x7fff'1234'5000) ==
+                (0x7fff'1234'5000 >> 10) % 0x1'0000'0000 / 4 * 32);
   u64 entry = reinterpret_cast<u64>(s->table) + offsetof(mmu::ShadowTable, entries) + index * 8;
   asm("" : "+r"(entry));
   return *reinterpret_cast<const mmu::ShadowEntry*>(entry);
