@@ -48,6 +48,11 @@ struct Vcpu::Impl final : cpu::Environment {
   std::optional<cpu::Event> undelivered;
   TraceFunction trace = nullptr;
   void* trace_user = nullptr;
+  /// What was traced last: an instruction that was stopped before it ran is not traced again.
+  struct Traced {
+    u64 retired = ~0ull, rip = 0;
+    bool operator==(const Traced&) const = default;
+  } traced;
   ExceptionHook exception_hook;
   VcpuCounters counters;  ///< those that are not the engine's
   /// The next block is longer than the rest of the slice: go on one by one.
@@ -132,6 +137,7 @@ struct Vcpu::Impl final : cpu::Environment {
   std::optional<Exit> after_stop(Stop stop);
   std::optional<Exit> on_fault(const Fault& fault);
   Stop step(u64 goal);
+  void trace_once();
   bool interrupt_deliverable() { return state.flag(Flag::kIf) && host.interrupt_pending(); }
   Exit external_exit();
   bool take_exit_request();
@@ -240,13 +246,20 @@ std::optional<Exit> Vcpu::Impl::deliver(const cpu::Event& event) {
   return {};
 }
 
+void Vcpu::Impl::trace_once() {
+  Traced now{retired(), state.rip};
+  if (now == traced) return;
+  traced = now;
+  trace(trace_user, state);
+}
+
 /// Runs blocks, or one instruction where something has to be looked at behind it.
 Stop Vcpu::Impl::step(u64 goal) {
   CodeMode mode = cpu::code_mode(state, !space.a20());
   bool shadow = state.interrupt_shadow != 0, trap = state.flag(Flag::kTf);
   bool armed = mode.has(CodeMode::kBreakpoints), resumes = state.flag(Flag::kRf);
   bool single = shadow || trap || armed || trace != nullptr || external.has_finished() || step_rest;
-  if (trace != nullptr && !external.has_finished()) trace(trace_user, state);
+  if (trace != nullptr && !external.has_finished()) trace_once();
   u64 before = retired();
   set_slice(single ? 1 : goal - before);
   external.rewind();
@@ -357,6 +370,7 @@ std::string Vcpu::describe_block(u64) const { return {}; }
 void Vcpu::set_trace(TraceFunction function, void* user) {
   impl_->trace = function;
   impl_->trace_user = user;
+  impl_->traced = {};
 }
 
 void Vcpu::set_exception_hook(ExceptionHook hook) { impl_->exception_hook = std::move(hook); }

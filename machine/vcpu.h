@@ -97,7 +97,8 @@ class Vcpu {
   /// The code that the engine generated for the block at `rip` as of now, as a listing; empty
   /// where there is none.
   std::string describe_block(u64 rip) const;
-  /// Called before every instruction with its RIP when tracing; nullptr stops it.
+  /// Called once before every instruction when tracing, and once for a REP instruction's parts that
+  /// count as one; nullptr stops it.
   using TraceFunction = void (*)(void* user, const cpu::CpuState& state);
   void set_trace(TraceFunction function, void* user);
   /// Asked before an exception of an instruction is delivered (faults, and the #BP, #OF and #DB of

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Boots a Debian kernel in lockstep: generated code beside the interpreter.
 
-The machines must be in equal states after every slice up to the limit, and have got somewhere. The report of a difference is what the command prints.
+The machines must be in equal states after every slice up to the limit, and have got somewhere. The
+report of a difference is what the command prints.
 """
 import argparse
 import pathlib

@@ -58,6 +58,24 @@ TEST_CASE("splitting a run into pieces does not change it") {
   CHECK(whole->state_hash() == pieces->state_hash());
 }
 
+TEST_CASE("an instruction that a stop request holds up is traced once") {
+  Recorder serial;
+  auto machine = vm(config(serial), spin());
+  struct Stopper {
+    Vcpu& vcpu;
+    int traced = 0;
+  } stopper{machine->vcpu()};
+  machine->vcpu().set_trace(
+      [](void* user, const cpu::CpuState&) {
+        auto& self = *static_cast<Stopper*>(user);
+        ++self.traced;
+        self.vcpu.request_exit();
+      },
+      &stopper);
+  CHECK(machine->run(100).kind == Kind::MaxInstructions);
+  CHECK(stopper.traced == 100);
+}
+
 TEST_CASE("a stop request ends the run, and only once") {
   Recorder serial;
   auto machine = vm(config(serial), spin());
