@@ -24,6 +24,7 @@ ViewPool::ViewId ViewPool::take() {
 
 void ViewPool::reset(ViewId id) {
   View& view = views_[id];
+  if (!view.chunks) return;
   view.table.clear();
   view.links.clear();
   view.table[0].init();
