@@ -66,16 +66,15 @@ ShadowSpace::Region& ShadowSpace::find_or_add(u64 linear) {
 
 // -- paths ---------------------------------------------------------------------------------------
 
-bool ShadowSpace::known_leaf(u64 linear, TableEntry& leaf, Rights& upper) {
-  Region* region = find(linear);
-  if (!region || !region->levels || region->leaf.page == kNoPage) return false;
-  leaf = region->leaf;
-  upper = region->upper;
-  if (leaf.level == 1) {
-    u64 index = (linear >> 12) & ((1u << mode_.index_bits) - 1);
-    leaf.offset = static_cast<u16>(index * mode_.entry_bytes);
-  }
-  return true;
+const ShadowSpace::Region* ShadowSpace::known_path(u64 linear) {
+  const Region* region = find(linear);
+  return region && region->levels && region->leaf.page != kNoPage ? region : nullptr;
+}
+
+u16 ShadowSpace::leaf_offset(const Region& region, u64 linear) const {
+  if (region.leaf.level != 1) return region.leaf.offset;
+  u64 index = (linear >> 12) & ((1u << mode_.index_bits) - 1);
+  return static_cast<u16>(index * mode_.entry_bytes);
 }
 
 TableUses::Use ShadowSpace::use_of(const Region& region, u8 step) const {

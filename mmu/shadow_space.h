@@ -57,8 +57,10 @@ class ShadowSpace {
     table_[static_cast<u8>(kind)] = &views_.table(view);
   }
 
-  /// The leaf entry for `linear` where its region's path is known.
-  bool known_leaf(u64 linear, TableEntry& leaf, Rights& upper);
+  /// The region of `linear` where the path to its leaf entries is known, else nullptr.
+  const Region* known_path(u64 linear);
+  /// Where the leaf entry for `linear` is in its table.
+  u16 leaf_offset(const Region& region, u64 linear) const;
   /// Keeps the path of a full walk whose accessed bits are set.
   void learn(u64 linear, const Walk& walk);
   /// Puts a page into a view; its region's path is known.

@@ -95,10 +95,9 @@ bool Translator::known(u64 linear, u32 size, Access access, Requester requester,
 
 Expected<> Translator::resolve(u64 linear, Access access, Requester requester, Walk& walk) {
   if (!mode_.canonical(linear)) return std::unexpected(Fault::gp());
-  TableEntry leaf;
-  Rights upper;
-  if (space_->known_leaf(linear, leaf, upper)) {
-    walker_.walk_leaf(mode_, leaf, upper, walk);
+  if (const ShadowSpace::Region* region = space_->known_path(linear)) {
+    u16 offset = space_->leaf_offset(*region, linear);
+    walker_.walk_leaf(mode_, region->leaf, offset, region->upper, walk);
   } else {
     ++counters_.walks;
     walker_.walk(mode_, space_->root(), linear, walk);

@@ -16,9 +16,9 @@ bool exchange_entry(u8* host, u64 old_value, u64 new_value) {
                                      __ATOMIC_RELAXED);
 }
 
-/// Takes one present entry into the walk; true when it was the last one.
-bool take(const PagingMode& mode, Walk& walk, const TableEntry& entry) {
-  walk.entries[walk.count++] = entry;
+/// Takes the entry behind the last into the walk; true when it ends the walk.
+bool take(const PagingMode& mode, Walk& walk) {
+  const TableEntry& entry = walk.entries[walk.count++];
   bool present = entry.value & Entry::kPresent;
   if (!present || (entry.value & mode.reserved(entry.level, entry.value))) {
     walk.end = present ? Walk::End::Reserved : Walk::End::NotPresent;
@@ -58,19 +58,20 @@ void Walker::walk(const PagingMode& mode, const Root& root, u64 linear, Walk& wa
   }
   for (unsigned level = mode.levels;; --level) {
     u64 index = (linear >> mode.shift(level)) & ((1u << mode.index_bits) - 1);
-    TableEntry entry = read_entry(mode, table & kFrameMask, index, static_cast<u8>(level));
-    if (take(mode, walk, entry)) return;
+    TableEntry& entry = walk.entries[walk.count];
+    entry = read_entry(mode, table & kFrameMask, index, static_cast<u8>(level));
+    if (take(mode, walk)) return;
     table = entry.value;
   }
 }
 
-void Walker::walk_leaf(const PagingMode& mode, const TableEntry& leaf, Rights upper,
+void Walker::walk_leaf(const PagingMode& mode, const TableEntry& leaf, u16 offset, Rights upper,
                        Walk& walk) const {
   walk.rights = upper;
   walk.from_leaf = true;
-  TableEntry entry = leaf;
-  entry.value = load_entry(memory_.page_host(leaf.page) + leaf.offset, mode.entry_bytes);
-  take(mode, walk, entry);
+  u64 value = load_entry(memory_.page_host(leaf.page) + offset, mode.entry_bytes);
+  walk.entries[0] = {value, leaf.page, offset, leaf.level, leaf.rom};
+  take(mode, walk);
 }
 
 bool Walker::set_flags(const PagingMode& mode, Walk& walk, bool write) {

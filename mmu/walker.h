@@ -47,8 +47,10 @@ class Walker {
 
   /// `walk` must be new.
   void walk(const PagingMode& mode, const Root& root, u64 linear, Walk& walk) const;
-  /// The last step alone, for a leaf whose upper levels are known to allow `upper`.
-  void walk_leaf(const PagingMode& mode, const TableEntry& leaf, Rights upper, Walk& walk) const;
+  /// The last step alone: the entry at `offset` of the table that `leaf` is in, where the upper
+  /// levels are known to allow `upper`.
+  void walk_leaf(const PagingMode& mode, const TableEntry& leaf, u16 offset, Rights upper,
+                 Walk& walk) const;
 
   /// Sets accessed in all entries and dirty in the leaf (for `write`), atomically, and updates the
   /// values in `walk`; false when an entry has changed meanwhile and the walk must be repeated.
