@@ -41,6 +41,7 @@ LoadPlan kernel_plan(Vm& vm, const char* kernel_file, const char* initrd_file) {
 Divergence boot_with_fault(const char* kernel, const char* initrd) {
   VmConfig config;
   config.clock = VirtualClock::Mode::Deterministic;
+  config.engine = EngineKind::Baseline;
   LockstepConfig settings;
   settings.fault = {kFaultAt, [](Vm& vm) { vm.vcpu().state().reg(cpu::Reg::Rbx) += 1; }};
   auto both = checked(Lockstep::create(config, settings));
