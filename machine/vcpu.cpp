@@ -16,8 +16,8 @@ using jit::Stop;
 namespace {
 
 jit::Engines::Tier tier_of(EngineKind kind) {
-  return kind == EngineKind::Baseline ? jit::Engines::Tier::Baseline
-                                      : jit::Engines::Tier::Interpreter;
+  return kind == EngineKind::Interp ? jit::Engines::Tier::Interpreter
+                                    : jit::Engines::Tier::Baseline;
 }
 
 }  // namespace

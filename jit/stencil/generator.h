@@ -112,6 +112,7 @@ class Generator {
   void memory(const MicroOp& op);
   void check_aligned(const MicroOp& op);
   void check_target(const MicroOp& op);
+  void vector(const MicroOp& op);
   void execute(const MicroOp& op);
   void slow_operation(const MicroOp& op, Site::Kind kind);
   void jump(const MicroOp& op);

@@ -65,7 +65,7 @@ void Generator::lower(const MicroOp& op) {
       if (op.op == Op::JumpDynamic) return jump_dynamic(op);
       return slow_operation(op, op.op == Op::Call ? Site::Kind::Call : Site::Kind::Raise);
     default:
-      return execute(op);
+      return vector(op);
   }
 }
 
@@ -346,6 +346,30 @@ void Generator::check_target(const MicroOp& op) {
   Operands operands{.a = place_of(op.a)};
   must_emit({.op = code_of(special), .a = operands.a.form}, operands);
   cold_call(new_site(op, Site::Kind::BadTarget), out_);
+}
+
+void Generator::vector(const MicroOp& op) {
+  Shape shape = translator::shape_of(op.op);
+  StencilKey key{.op = code_of(op.op)};
+  Operands operands;
+  operands.a = in_memory(op.a);
+  operands.immediate = op.immediate & 0xff;
+  if (shape == Shape::IntegerFromVector) {
+    key.width = op.width;
+    if (op.from == Width::W256) key.from = Width::W256;
+    operands.d = destination(op.d, op.width);
+  } else {
+    operands.d = in_memory(op.d);
+    operands.b = shape == Shape::VectorFromInteger ? place_of(op.b) : in_memory(op.b);
+    bool integer = shape == Shape::VectorFromInteger;
+    key.width = integer ? op.width : op.width == Width::W256 ? Width::W256 : Width::W128;
+    operands.c = in_memory(op.c);
+  }
+  key.d = operands.d.form;
+  key.a = operands.a.form;
+  key.b = operands.b.form;
+  key.c = operands.c.form;
+  if (!emit(key, operands)) execute(op);
 }
 
 /// A micro-op without a stencil, by tier 0's handler.

@@ -1,0 +1,179 @@
+// Stencils of the vector micro-ops: operands in their slots, one instance a micro-op and width.
+#include "cpu/semantics/vector.h"
+
+#include "jit/stencil/sources/operands.h"
+
+namespace penumbra::jit {
+namespace {
+
+using cpu::V128;
+using cpu::V256;
+
+template <class V, char kOperand>
+[[gnu::always_inline]] inline V vector(CpuState* s) {
+  return load_from<V>(slot_of<kOperand>(s));
+}
+[[gnu::always_inline]] inline u8 small_immediate() {
+  return static_cast<u8>(opaque<Width::W32>(hole_immediate));
+}
+
+template <class F, class V>
+PENUMBRA_STENCIL unary(PENUMBRA_STENCIL_ARGUMENTS) {
+  store_to<V>(slot_of<'d'>(s), cpu::eval_unary<F>(vector<V, 'a'>(s)));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class V>
+PENUMBRA_STENCIL binary(PENUMBRA_STENCIL_ARGUMENTS) {
+  store_to<V>(slot_of<'d'>(s), cpu::eval_binary<F>(vector<V, 'a'>(s), vector<V, 'b'>(s)));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class V>
+PENUMBRA_STENCIL ternary(PENUMBRA_STENCIL_ARGUMENTS) {
+  V result = cpu::eval_ternary<F>(vector<V, 'a'>(s), vector<V, 'b'>(s), vector<V, 'c'>(s));
+  store_to<V>(slot_of<'d'>(s), result);
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class V>
+PENUMBRA_STENCIL unary_immediate(PENUMBRA_STENCIL_ARGUMENTS) {
+  store_to<V>(slot_of<'d'>(s), cpu::eval_unary<F>(vector<V, 'a'>(s), small_immediate()));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class V>
+PENUMBRA_STENCIL binary_immediate(PENUMBRA_STENCIL_ARGUMENTS) {
+  V result = cpu::eval_binary<F>(vector<V, 'a'>(s), vector<V, 'b'>(s), small_immediate());
+  store_to<V>(slot_of<'d'>(s), result);
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, Form B>
+PENUMBRA_STENCIL from_integer(PENUMBRA_STENCIL_ARGUMENTS) {
+  T value = get<T, B, 'b'>(s, b);
+  V128 result = F::template eval<kWidthOf<T>>(vector<V128, 'a'>(s), value, small_immediate());
+  store_to<V128>(slot_of<'d'>(s), result);
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T, class V, Form D>
+PENUMBRA_STENCIL to_integer(PENUMBRA_STENCIL_ARGUMENTS) {
+  u64 value = F::template eval<kWidthOf<T>>(vector<V, 'a'>(s), small_immediate());
+  put<T, D>(s, d, static_cast<T>(value));
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class V>
+PENUMBRA_STENCIL flags(PENUMBRA_STENCIL_ARGUMENTS) {
+  s->flag_source = F::eval(vector<V, 'a'>(s), vector<V, 'b'>(s));
+  PENUMBRA_CONTINUE(to_next);
+}
+
+// -- the list
+// --------------------------------------------------------------------------------------
+
+using List = Listing<StencilFunction, 3000>;
+
+/// What needs tables, a stack or instructions that the host level does not have runs in tier 0.
+template <class V>
+constexpr bool is_left_out(Op op) {
+  bool wide = sizeof(V) == 32 && (op == Op::Palignr || op == Op::Insertps || op == Op::Pclmulqdq);
+#ifdef __AVX2__
+  bool tables = false;
+#else
+  bool tables = op == Op::KeepDoubles;
+#endif
+  return wide || tables || (op >= Op::Aesenc && op <= Op::Aeskeygenassist);
+}
+
+template <class V>
+constexpr Width kVectorWidth = sizeof(V) == 32 ? Width::W256 : Width::W128;
+
+template <class F>
+constexpr void each_vector(Op op, F f) {
+  if (!is_left_out<V128>(op)) f.template operator()<V128>();
+#ifdef __AVX2__
+  if (!is_left_out<V256>(op)) f.template operator()<V256>();
+#endif
+}
+template <class V>
+constexpr StencilKey vector_key(Op op) {
+  return {.op = code_of(op), .width = kVectorWidth<V>, .d = kSlot, .a = kSlot};
+}
+
+template <class F>
+constexpr void list_VectorUnary(List& list, Op op) {
+  each_vector(op, [&]<class V>() { list.add(vector_key<V>(op), unary<F, V>); });
+}
+template <class F>
+constexpr void list_VectorBinary(List& list, Op op) {
+  each_vector(op, [&]<class V>() {
+    StencilKey key = vector_key<V>(op);
+    key.b = kSlot;
+    list.add(key, binary<F, V>);
+  });
+}
+template <class F>
+constexpr void list_VectorTernary(List& list, Op op) {
+  each_vector(op, [&]<class V>() {
+    StencilKey key = vector_key<V>(op);
+    key.b = key.c = kSlot;
+    list.add(key, ternary<F, V>);
+  });
+}
+template <class F>
+constexpr void list_VectorUnaryImmediate(List& list, Op op) {
+  each_vector(op, [&]<class V>() { list.add(vector_key<V>(op), unary_immediate<F, V>); });
+}
+template <class F>
+constexpr void list_VectorBinaryImmediate(List& list, Op op) {
+  each_vector(op, [&]<class V>() {
+    StencilKey key = vector_key<V>(op);
+    key.b = kSlot;
+    list.add(key, binary_immediate<F, V>);
+  });
+}
+template <class F>
+constexpr void list_VectorTernaryImmediate(List&, Op) {}
+template <class F>
+constexpr void list_VectorFromInteger(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each<kRegister, kSlot>([&]<Form B>() {
+      list.add({.op = code_of(op), .width = kWidthOf<T>, .d = kSlot, .a = kSlot, .b = B},
+               from_integer<F, T, B>);
+    });
+  });
+}
+template <class F>
+constexpr void list_IntegerFromVector(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each<kRegister, kSlot>([&]<Form D>() {
+      StencilKey key{.op = code_of(op), .width = kWidthOf<T>, .d = D, .a = kSlot};
+      list.add(key, to_integer<F, T, V128, D>);
+#ifdef __AVX2__
+      if constexpr (requires(V256 a) { F::template eval<Width::W32>(a, u8{}); }) {
+        key.from = Width::W256;
+        list.add(key, to_integer<F, T, V256, D>);
+      }
+#endif
+    });
+  });
+}
+template <class F>
+constexpr void list_VectorFlags(List& list, Op op) {
+  StencilKey key{.op = code_of(op), .width = Width::W128, .a = kSlot, .b = kSlot};
+  list.add(key, flags<F, V128>);
+#ifdef __AVX2__
+  if constexpr (requires(V256 a) { F::eval(a, a); }) {
+    key.width = Width::W256;
+    list.add(key, flags<F, V256>);
+  }
+#endif
+}
+
+constexpr auto make() {
+  List list;
+#define PENUMBRA_VECTOR_OP(name, shape) list_##shape<cpu::name>(list, Op::name);
+#include "cpu/semantics/vector_ops.def"
+#undef PENUMBRA_VECTOR_OP
+  return list;
+}
+
+PENUMBRA_LIST kVectors = listed<make>();
+
+}  // namespace
+}  // namespace penumbra::jit
