@@ -50,8 +50,10 @@ static inline u64 next_random(u64* state) {
 void fill_random(void* memory, size_t size, u64 seed);
 u64 digest(const void* memory, size_t size);
 
-// Zeroed, page-aligned memory, its pages not yet touched.
+// Zeroed, page-aligned memory, its pages not yet touched. Small pages stay those of 4 KiB even
+// where the kernel would join them to larger ones.
 void* pages(size_t size);
+void* small_pages(size_t size);
 
 // Ends the process with a message when a system call failed.
 s64 checked(s64 result, const char* call);

@@ -45,6 +45,12 @@ void* pages(size_t size) {
   return memory;
 }
 
+void* small_pages(size_t size) {
+  void* memory = pages(size);
+  madvise(memory, size, MADV_NOHUGEPAGE);  // a kernel without huge pages refuses, rightly
+  return memory;
+}
+
 s64 checked(s64 result, const char* call) {
   if (result >= 0) return result;
   perror(call);

@@ -79,7 +79,7 @@ enum { kStridePages = 512 * kMiB / 4096 };
 static u8* field;
 
 static void prepare_stride(void) {
-  field = pages(kStridePages * 4096ull);
+  field = small_pages(kStridePages * 4096ull);
   for (u64 i = 0; i < kStridePages; ++i) field[i * 4096] = i;
 }
 

@@ -99,7 +99,7 @@ static u64 faults(u64 count) {
   enum { kSize = 4 << 20 };
   u64 total = 0;
   for (u64 i = 0; i < count; ++i) {
-    u8* memory = pages(kSize);
+    u8* memory = small_pages(kSize);
     for (u64 at = 0; at < kSize; at += 4096) total += ++memory[at];
     checked(munmap(memory, kSize), "munmap");
   }
