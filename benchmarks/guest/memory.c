@@ -78,9 +78,19 @@ static u64 chase(u64 count) {
 enum { kStridePages = 512 * kMiB / 4096 };
 static u8* field;
 
+static void number_pages(void) {
+  for (u64 i = 0; i < kStridePages; ++i) field[i * 4096] = i;
+}
+
 static void prepare_stride(void) {
   field = small_pages(kStridePages * 4096ull);
-  for (u64 i = 0; i < kStridePages; ++i) field[i * 4096] = i;
+  number_pages();
+}
+
+// The same field in whatever pages the kernel chooses, which may be large.
+static void prepare_large(void) {
+  field = pages(kStridePages * 4096ull);
+  number_pages();
 }
 
 static u64 stride(u64 count) {
@@ -172,7 +182,9 @@ static const Program memory[] = {
     {"random", random_access, 5000000, prepare_random},
     {"chase", chase, 1000000, prepare_chase},
     {"stride", stride, 40, prepare_stride},
+    {"stride-large", stride, 40, prepare_large},
     {"sparse", sparse, 30000000, prepare_stride},
+    {"sparse-large", sparse, 30000000, prepare_large},
     {"power-of-two", power, 5000, prepare_power},
     {"unaligned", unaligned, 5000, prepare_unaligned},
     {"crossing", crossing, 100000, prepare_unaligned},
