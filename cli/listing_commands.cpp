@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "cli/run.h"
 #include "common/log.h"
 #include "frontend/decoder.h"
 #include "frontend/listing.h"
+#include "jit/stencil/baseline.h"
+#include "jit/stencil/host_listing.h"
 #include "machine/host_file.h"
 #include "translator/translate.h"
 
@@ -24,17 +28,21 @@ constexpr Option kDisasmOptions[] = {
 };
 constexpr Option kDumpOptions[] = {
     {"Code", "mode", "16|32|64", "size of the code (64)"},
-    {"Code", "what", "guest,ir", "what to show: guest code, micro-ops, or both (guest,ir)"},
+    {"Code", "base", "ADDRESS", "address of the first byte in the listing (0)"},
+    {"Code", "what", "guest,ir,host",
+     "what to show of each instruction: its text, its micro-ops, the\nhost code generated for it; "
+     "one or several (guest,ir)"},
     {"Code", "cpu", "MODEL[,-FEATURE]", "CPU model that runs it"},
 };
 constexpr Command kDisasm = {"disasm", "FILE|HEX...",
                              "Lists guest code: address, bytes, assembly text.", kDisasmOptions,
                              "  penumbra disasm 48 89 e5 c3\n"
                              "  penumbra disasm --mode 16 --base 7c00 boot.bin"};
-constexpr Command kDump = {"dump", "HEX...", "Shows what the translator makes of code.",
+constexpr Command kDump = {"dump", "FILE|HEX...", "Shows what the translator makes of code.",
                            kDumpOptions,
                            "  penumbra dump 48 01 d8 75 fb\n"
-                           "  penumbra dump --what ir --mode 32 40 c3"};
+                           "  penumbra dump --what ir --mode 32 40 c3\n"
+                           "  penumbra dump --what guest,ir,host 48 03 43 08 c3"};
 
 struct ModeName {
   const char* name;
@@ -92,20 +100,118 @@ u32 count_instructions(std::span<const u8> code, CodeMode mode) {
   return count;
 }
 
-/// One block after the other, as far as the bytes go.
-int dump_blocks(std::span<const u8> code, CodeMode mode, const cpu::CpuModel& model) {
-  std::vector<u8> page(kPageSize);
-  std::copy(code.begin(), code.end(), page.begin());
-  for (u16 start = 0; start < code.size();) {
-    u32 most = count_instructions(code.subspan(start), mode);
-    if (most == 0) return refuse(fmt::format("the bytes from offset {} are no instruction", start));
-    auto block = translator::translate({page, start, {}}, mode, model, most);
-    if (!block || block->end <= start) break;
-    fmt::print("{}", translator::print(*block));
-    start = block->end;
+/// What `penumbra dump` shows of each block.
+struct Shown {
+  bool guest = false, ir = false, host = false;
+};
+
+std::expected<Shown, std::string> parse_what(const Arguments& arguments) {
+  constexpr std::pair<const char*, bool Shown::*> kParts[] = {
+      {"guest", &Shown::guest}, {"ir", &Shown::ir}, {"host", &Shown::host}};
+  Shown shown;
+  std::string text = arguments.value("what").value_or("guest,ir") + ",";
+  for (size_t at = 0; at < text.size(); at = text.find(',', at) + 1) {
+    std::string name = text.substr(at, text.find(',', at) - at);
+    auto part = std::ranges::find(kParts, name, [](const auto& entry) { return entry.first; });
+    if (part == std::end(kParts)) {
+      return std::unexpected(
+          fmt::format("--what: '{}' is none of guest, ir, host or several of them with commas{}",
+                      name, did_you_mean(name, {"guest", "ir", "host"})));
+    }
+    shown.*part->second = true;
   }
-  return Status::kSuccess;
+  return shown;
 }
+
+const char* heading(jit::CodeMark::Part part) {
+  using Part = jit::CodeMark::Part;
+  switch (part) {
+    case Part::Landings:
+      return "  landings of returns";
+    case Part::SlowPaths:
+      return "  slow paths";
+    case Part::Exits:
+      return "  exits";
+    case Part::Leaving:
+      return "  leaving: the block is stale; the slice ends";
+    default:
+      return "  entry";
+  }
+}
+
+/// Blocks as an engine would make them of a page of code.
+class BlockDump {
+ public:
+  BlockDump(std::span<const u8> code, CodeMode mode, u64 base, Shown shown)
+      : code_(code), mode_(mode), base_(base), shown_(shown), page_(kPageSize) {
+    std::ranges::copy(code, page_.begin());
+    if (shown.host) lister_.emplace(jit::host_level());
+  }
+
+  /// One block after the other, as far as the bytes go: the exit status.
+  int run(const cpu::CpuModel& model) {
+    for (u16 start = 0; start < code_.size();) {
+      u32 most = count_instructions(code_.subspan(start), mode_);
+      if (most == 0) {
+        return refuse(fmt::format("the bytes from offset {} are no instruction", start));
+      }
+      auto block = translator::translate({page_, start, {}}, mode_, model,
+                                         std::min(most, jit::Baseline::kMostInstructions));
+      if (!block || block->end <= start) break;
+      if (lister_) sections_ = lister_->list(*block);
+      print(*block);
+      start = block->end;
+    }
+    return Status::kSuccess;
+  }
+
+ private:
+  void print(const translator::Block& block) {
+    print_parts(true);
+    u32 instruction = ~0u;
+    for (u32 i = 0; i < block.ops.size(); ++i) {
+      if (block.ops[i].instruction != instruction) {
+        instruction = block.ops[i].instruction;
+        print_guest(block.instructions[instruction]);
+      }
+      if (shown_.ir) fmt::print("{}", translator::print(block, block.ops[i]));
+      print_host(i);
+    }
+    print_parts(false);
+  }
+
+  void print_guest(const translator::InstructionSite& site) {
+    if (!shown_.guest) return fmt::print("+{:03x} ({} bytes)\n", site.offset, site.length);
+    auto bytes = code_.subspan(site.offset, site.length);
+    fmt::print("{}", frontend::list_guest(bytes, base_ + site.offset, mode_.size()));
+  }
+
+  void print_host(u32 op) {
+    for (const auto& section : sections_) {
+      bool here = section.mark.part == jit::CodeMark::Part::MicroOp && section.mark.op == op;
+      if (here) fmt::print("{}", jit::print(section.lines));
+    }
+  }
+
+  /// What belongs to no micro-op: the entry, or what stands behind the straight code.
+  void print_parts(bool entry) {
+    using Part = jit::CodeMark::Part;
+    for (const auto& section : sections_) {
+      Part part = section.mark.part;
+      if (part == Part::MicroOp || section.lines.empty() || (part == Part::Entry) != entry)
+        continue;
+      fmt::print("{}\n{}", heading(part), jit::print(section.lines));
+    }
+  }
+
+  std::span<const u8> code_;
+  CodeMode mode_;
+  u64 base_;
+  Shown shown_;
+  std::vector<u8> page_;
+  std::optional<jit::BlockLister> lister_;
+  std::vector<jit::BlockLister::Section> sections_;
+};
 
 std::expected<std::vector<u8>, std::string> parse_hex(const std::string& digits) {
   std::vector<u8> bytes;
@@ -156,17 +262,16 @@ int disassemble(const Arguments& arguments) {
 int dump(const Arguments& arguments) {
   auto size = parse_mode(arguments);
   if (!size) return refuse(size.error());
-  std::string what = arguments.value("what").value_or("guest,ir");
-  bool guest = what == "guest" || what == "guest,ir", ir = what == "ir" || what == "guest,ir";
-  if (!guest && !ir)
-    return refuse(fmt::format("--what: '{}' is none of guest, ir, guest,ir", what));
+  auto base = parse_address(arguments.value("base").value_or("0"));
+  if (!base) return refuse(base.error());
+  auto shown = parse_what(arguments);
+  if (!shown) return refuse(shown.error());
   auto model = cpu::CpuModel::parse(arguments.value("cpu").value_or("default"));
   if (!model) return refuse(model.error());
   auto code = parse_code(arguments.positional());
   if (!code) return refuse(code.error());
   if (code->size() > kPageSize) return refuse("more than a page of code; give at most 4096 bytes");
-  if (guest) fmt::print("{}", frontend::list_guest(*code, 0, *size));
-  return ir ? dump_blocks(*code, kernel_mode(*size), *model) : Status::kSuccess;
+  return BlockDump(*code, kernel_mode(*size), *base, *shown).run(*model);
 }
 
 }  // namespace penumbra::cli

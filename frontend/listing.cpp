@@ -46,28 +46,36 @@ cs_mode capstone_mode(CodeSize size) {
 std::string hex(std::span<const u8> bytes) { return fmt::format("{:02x}", fmt::join(bytes, " ")); }
 
 std::string list(std::span<const u8> bytes, u64 address, CodeSize size) {
-  Disassembler disassembler(capstone_mode(size));
   std::string text;
-  while (!bytes.empty()) {
-    std::span<const u8> rest = bytes;
-    u64 next = address;
-    if (const cs_insn* in = disassembler.next(rest, next)) {
-      fmt::format_to(std::back_inserter(text), "{:012x}  {:<30}  {}{}{}\n", address,
-                     hex(bytes.first(in->size)), in->mnemonic, in->op_str[0] != 0 ? " " : "",
-                     in->op_str);
-    } else {
-      rest = bytes.subspan(1);
-      next = address + 1;
-      fmt::format_to(std::back_inserter(text), "{:012x}  {:<30}  .byte {:#04x}\n", address,
-                     hex(bytes.first(1)), bytes[0]);
-    }
-    bytes = rest;
-    address = next;
+  for (const ListedInstruction& instruction : disassemble(bytes, address, size)) {
+    fmt::format_to(std::back_inserter(text), "{:012x}  {:<30}  {}\n", instruction.address,
+                   hex(instruction.bytes), instruction.text);
   }
   return text;
 }
 
 }  // namespace
+
+std::vector<ListedInstruction> disassemble(std::span<const u8> bytes, u64 address, CodeSize size) {
+  Disassembler disassembler(capstone_mode(size));
+  std::vector<ListedInstruction> instructions;
+  while (!bytes.empty()) {
+    std::span<const u8> rest = bytes;
+    u64 next = address;
+    if (const cs_insn* in = disassembler.next(rest, next)) {
+      const char* space = in->op_str[0] != 0 ? " " : "";
+      instructions.push_back(
+          {address, bytes.first(in->size), fmt::format("{}{}{}", in->mnemonic, space, in->op_str)});
+    } else {
+      rest = bytes.subspan(1);
+      next = address + 1;
+      instructions.push_back({address, bytes.first(1), fmt::format(".byte {:#04x}", bytes[0])});
+    }
+    bytes = rest;
+    address = next;
+  }
+  return instructions;
+}
 
 std::string list_guest(std::span<const u8> bytes, u64 rip, CodeSize size) {
   return list(bytes, rip, size);

@@ -6,10 +6,20 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "common/code_mode.h"
 
 namespace penumbra::frontend {
+
+struct ListedInstruction {
+  u64 address = 0;
+  std::span<const u8> bytes;
+  std::string text;
+};
+
+/// The instructions one by one; `bytes` start at `address`.
+std::vector<ListedInstruction> disassemble(std::span<const u8> bytes, u64 address, CodeSize size);
 
 /// Guest code that starts at `rip`.
 std::string list_guest(std::span<const u8> bytes, u64 rip, CodeSize size);

@@ -8,6 +8,7 @@
 #include "cpu/semantics/vector_checked.h"
 #include "jit/interp/uop.h"
 #include "jit/stencil/host_level.h"
+#include "jit/stencil/thunks.h"
 
 namespace penumbra::jit {
 
@@ -24,35 +25,10 @@ Baseline::Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, Code
       source_(source),
       stencils_(stencil_tables(host_level())),
       generator_(stencils_, thunks_, constants_) {
-  place_thunks();
+  place_thunks(memory_, stencils_.tables(), thunks_, constants_);
 }
 
 Baseline::~Baseline() = default;
-
-/// In front of the first block of the first region, which is therefore smaller by this.
-void Baseline::place_thunks() {
-  const auto& constants = stencils_.tables().constants;
-  u32 size = static_cast<u32>(constants.size() + 256);
-  u8* to = memory_.writable(size);
-  std::memcpy(to, constants.data(), constants.size());
-  constants_ = reinterpret_cast<u64>(memory_.executable(to));
-  to += (constants.size() + 31) / 32 * 32;
-  auto place = [&](void (*function)()) {
-    const u8* at = memory_.executable(to);
-    // jmp [rip]; then the address
-    constexpr u8 kJump[] = {0xff, 0x25, 0, 0, 0, 0};
-    std::memcpy(to, kJump, sizeof kJump);
-    std::memcpy(to + sizeof kJump, &function, sizeof function);
-    to += 16;
-    return at;
-  };
-  thunks_ = {.slow = place(penumbra_slow),
-             .leave_slice = place(penumbra_leave_slice),
-             .leave_link = place(penumbra_leave_link),
-             .leave_stale = place(penumbra_leave_stale),
-             .leave_lookup = place(penumbra_leave_lookup)};
-  memory_.reserve(size);
-}
 
 Stop Baseline::run(CodeMode mode) {
   CpuState& s = context_.state;

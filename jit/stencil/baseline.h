@@ -16,6 +16,7 @@ using cpu::CpuState;
 
 class Baseline {
  public:
+  static constexpr u32 kMostInstructions = 64;  ///< of a block
   struct Counters {
     u64 lookups = 0, links = 0, evictions = 0, code_bytes = 0;
   };
@@ -35,7 +36,6 @@ class Baseline {
  private:
   static constexpr u64 kCodeBytes = 64ull << 20;
   static constexpr u32 kRegions = 8;
-  static constexpr u32 kMostInstructions = 64;
 
   NativeBlock* find_or_translate(CpuState& s);
   NativeBlock* find(const CodeSource::Location& at);
@@ -46,7 +46,6 @@ class Baseline {
   void refresh_key(CpuState& s);
   void make_room(u32 bytes);
   void forget_jumps(CpuState& s);
-  void place_thunks();
 
   bool stop_before(CpuState& s, const Site& site, Stop stop);
   void stop_after(CpuState& s, const Site& site, Stop stop);

@@ -49,12 +49,14 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   block->code = memory.executable(out_);
   block->exits = std::make_unique<NativeExit[]>(kMostExits);
 
+  mark(CodeMark::Part::Entry);
   must_emit({.op = code_of(Special::Enter), .writes_left = true},
             {.immediate = translated.ir.instructions.size()});
   entry_exits_ = continuations(HoleKind::Exit);
   if (translated.ir.crosses_page) call_slow(new_site({}, Site::Kind::NextPage));
   std::span<const MicroOp> ops = translated.ir.ops;
   for (size_t i = 0; i < ops.size(); ++i) {
+    mark(CodeMark::Part::MicroOp, i);
     if (is_branch(ops[i].op)) {
       branch(ops[i], ops[i + 1]);
       ++i;
@@ -71,11 +73,16 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
 
 /// Everything behind the straight code; addresses of records become known.
 void Generator::finish(CodeSource::Translated&& translated) {
+  mark(CodeMark::Part::Landings);
   emit_landings();
   block_->sites = std::make_unique<Site[]>(sites_.size());
+  block_->site_count = static_cast<u32>(sites_.size());
   block_->programs = std::make_unique<Uop[]>(programs_.size() * 2);
+  mark(CodeMark::Part::SlowPaths);
   emit_cold_calls();
+  mark(CodeMark::Part::Exits);
   emit_exits();
+  mark(CodeMark::Part::Leaving);
   block_->stale = memory_->executable(out_);
   emit_leave({}, block_, thunks_.leave_stale);
   emit_leave(entry_exits_, block_, thunks_.leave_slice);
@@ -95,6 +102,11 @@ void Generator::finish(CodeSource::Translated&& translated) {
     if (site.kind == Site::Kind::Execute)
       site.detail.program = &block_->programs[2 * site.immediate];
   }
+}
+
+void Generator::mark(CodeMark::Part part, size_t op) {
+  if (marks_ == nullptr) return;
+  marks_->push_back({part, static_cast<u32>(out_ - begin_), static_cast<u32>(op)});
 }
 
 // -- bytes

@@ -15,16 +15,19 @@
 #include "jit/stencil/native_block.h"
 #include "jit/stencil/registers.h"
 #include "jit/stencil/stencils.h"
+#include "jit/stencil/thunks.h"
 
 namespace penumbra::jit {
 
 using translator::MicroOp;
 using translator::Slot;
 
-/// Executable addresses that generated code calls or jumps to.
-struct Thunks {
-  const u8 *slow = nullptr, *leave_slice = nullptr, *leave_link = nullptr, *leave_stale = nullptr,
-           *leave_lookup = nullptr;
+/// What the code from an offset on belongs to; ends where the next mark is.
+struct CodeMark {
+  enum class Part : u8 { Entry, MicroOp, Landings, SlowPaths, Exits, Leaving };
+  Part part;
+  u32 offset;
+  u32 op = 0;  ///< index of the micro-op
 };
 
 class Generator {
@@ -37,6 +40,8 @@ class Generator {
   static u32 most_bytes(const translator::Block& ir);
   /// Emits into `memory`, which has room for most_bytes().
   std::unique_ptr<NativeBlock> generate(CodeSource::Translated&& translated, CodeMemory& memory);
+  /// From now on generate() tells what it emits where; nullptr: it does not. For listings.
+  void set_marks(std::vector<CodeMark>* marks) { marks_ = marks; }
 
  private:
   /// An operand as a stencil takes it.
@@ -124,6 +129,7 @@ class Generator {
   Place second(const MicroOp& op, Operands& operands);
 
   // -- layout
+  void mark(CodeMark::Part part, size_t op = 0);
   u32 new_site(const MicroOp& op, Site::Kind kind);
   void call_slow(u32 site);
   void cold_call(u32 site, u8* resume);
@@ -138,6 +144,7 @@ class Generator {
   const Stencils& stencils_;
   const Thunks& thunks_;
   const u64& constants_;
+  std::vector<CodeMark>* marks_ = nullptr;
   CodeMemory* memory_ = nullptr;
   NativeBlock* block_ = nullptr;
   const translator::Block* ir_ = nullptr;

@@ -77,6 +77,7 @@ struct NativeBlock {
   std::unique_ptr<NativeExit[]> exits;
   std::unique_ptr<Uop[]> programs;
   u16 exit_count = 0;
+  u32 site_count = 0;
   std::vector<NativeExit*> incoming;
 
   u64 count() const { return ir.instructions.size(); }

@@ -110,6 +110,8 @@ class BadInput(Case):
         self.refused("disasm", ".", about="directory")
         self.refused("dump", "--what", "nothing", "90")
         self.refused("dump", "90" * 5000)
+        self.refused("dump", "--what", "ir,", "90")
+        self.refused("dump", "--base", "xyz", "90")
 
     def test_values(self):
         kernel = self.path("guest", elf(POWER_OFF))
@@ -169,6 +171,34 @@ class BadInput(Case):
         self.refused("run", "--restore", self.path("absent"))
         self.refused("run", "--restore", self.path("text", b"hello"), about="not a snapshot")
         self.refused("run", "--restore", "x", "--kernel", "y")
+
+
+class Dump(Case):
+    def dump(self, *words):
+        result = self.start("dump", *words)
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        return result.stdout.decode()
+
+    def test_each_instruction_stands_above_what_is_made_of_it(self):
+        text = self.dump("--what", "guest,ir,host", "--base", "401000", "48 01 d8 ff c9 c3")
+        parts = ["000000401000  48 01 d8", "Add.64", "add r9, r14", "000000401003  ff c9", ".32",
+                 "000000401005  c3", "JumpDynamic", "leave_lookup", "leave_slice"]
+        places = [text.find(part) for part in parts]
+        self.assertNotIn(-1, places, text)
+        self.assertEqual(places, sorted(places), text)
+
+    def test_parts_are_shown_only_where_asked_for(self):
+        code = "48 01 d8 c3"
+        self.assertNotIn("r13", self.dump("--what", "guest,ir", code))
+        self.assertNotIn("Add.64", self.dump("--what", "guest,host", code))
+        self.assertNotIn("add rax, rbx", self.dump("--what", "ir,host", code))
+
+    def test_host_code_has_names_in_place_of_addresses(self):
+        words = ("--what", "host", "e8 00 00 00 00 48 03 03 0f a2 48 39 d8 0f 85 00 20 00 00 c3")
+        text = self.dump(*words)
+        self.assertEqual(text, self.dump(*words))
+        for name in ("site(load, 5)", "exit(", "far(", "+ table]", "call slow", "jmp leave_link"):
+            self.assertIn(name, text)
 
 
 class Help(Case):

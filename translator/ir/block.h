@@ -38,6 +38,10 @@ struct Block {
 
 /// One line a micro-op, under one a guest instruction; for --dump=ir and tests.
 std::string print(const Block& block);
+/// The line of one micro-op of the block, indented.
+std::string print(const Block& block, const MicroOp& op);
+/// What a value of CpuState is called in listings: a register, a temporary (t, v), a field.
+std::string slot_name(Slot slot);
 
 /// Empty, or what is wrong first: commit order (nothing that may fault or leave follows an
 /// instruction's first architectural write), temporaries read before written, slots out of range,

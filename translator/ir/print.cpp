@@ -10,6 +10,25 @@ namespace {
 constexpr const char* kGpr[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                 "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 constexpr const char* kSegment[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+struct FieldName {
+  size_t slot;
+  const char* name;
+};
+constexpr FieldName kFields[] = {
+    {offsetof(cpu::CpuState, code_base), "code"},
+    {offsetof(cpu::CpuState, rflags), "rflags"},
+    {offsetof(cpu::CpuState, rip), "rip"},
+    {offsetof(cpu::CpuState, flag_result), "flag_result"},
+    {offsetof(cpu::CpuState, flag_source), "flag_source"},
+    {offsetof(cpu::CpuState, flag_kind), "flag_kind"},
+    {offsetof(cpu::CpuState, mxcsr), "mxcsr"},
+    {offsetof(cpu::CpuState, table), "table"},
+    {offsetof(cpu::CpuState, stop_below), "stop_below"},
+    {offsetof(cpu::CpuState, slow_linear), "slow_linear"},
+    {offsetof(cpu::CpuState, execute_key), "execute_key"},
+    {offsetof(cpu::CpuState, newest_return), "newest_return"},
+    {offsetof(cpu::CpuState, jumps), "jumps"},
+};
 constexpr const char* kCondition[] = {"o", "no", "b", "nb", "z", "nz", "be", "nbe",
                                       "s", "ns", "p", "np", "l", "nl", "le", "nle"};
 
@@ -21,30 +40,6 @@ bool within(Slot slot, Slot first, unsigned stride, unsigned count, unsigned& nu
 
 std::string part(std::string name, unsigned rest) {
   return rest == 0 ? name : fmt::format("{}+{}", name, rest);
-}
-
-std::string slot_name(Slot slot) {
-  unsigned n = 0;
-  if (slot == kZeroSlot) return "0";
-  if (within(slot, gpr_slot(0), 8, 16, n)) return part(kGpr[n], (slot - gpr_slot(0)) % 8);
-  if (within(slot, temporary_slot(0), 8, cpu::CpuState::kTemporaries, n)) {
-    return part(fmt::format("t{}", n), (slot - temporary_slot(0)) % 8);
-  }
-  if (within(slot, vector_slot(0), 32, 16, n)) {
-    return part(fmt::format("xmm{}", n), (slot - vector_slot(0)) % 32);
-  }
-  if (within(slot, vector_temporary_slot(0), 32, cpu::CpuState::kVectorTemporaries, n)) {
-    return part(fmt::format("v{}", n), (slot - vector_temporary_slot(0)) % 32);
-  }
-  if (within(slot, mmx_slot(0), 16, 8, n))
-    return part(fmt::format("mm{}", n), (slot - mmx_slot(0)) % 16);
-  for (u8 i = 0; i < 6; ++i) {
-    if (slot == segment_base_slot(static_cast<Segment>(i)))
-      return fmt::format("{}.base", kSegment[i]);
-  }
-  if (slot == offsetof(cpu::CpuState, code_base)) return "code";
-  if (slot == offsetof(cpu::CpuState, rflags)) return "rflags";
-  return fmt::format("[{}]", slot);
 }
 
 std::string hex(u64 value) {
@@ -108,6 +103,37 @@ std::string line(const Block& block, const MicroOp& op) {
 }
 
 }  // namespace
+
+std::string slot_name(Slot slot) {
+  unsigned n = 0;
+  if (slot == kZeroSlot) return "0";
+  if (within(slot, gpr_slot(0), 8, 16, n)) return part(kGpr[n], (slot - gpr_slot(0)) % 8);
+  if (within(slot, temporary_slot(0), 8, cpu::CpuState::kTemporaries, n)) {
+    return part(fmt::format("t{}", n), (slot - temporary_slot(0)) % 8);
+  }
+  if (within(slot, vector_slot(0), 32, 16, n)) {
+    return part(fmt::format("xmm{}", n), (slot - vector_slot(0)) % 32);
+  }
+  if (within(slot, vector_temporary_slot(0), 32, cpu::CpuState::kVectorTemporaries, n)) {
+    return part(fmt::format("v{}", n), (slot - vector_temporary_slot(0)) % 32);
+  }
+  if (within(slot, mmx_slot(0), 16, 8, n))
+    return part(fmt::format("mm{}", n), (slot - mmx_slot(0)) % 16);
+  for (u8 i = 0; i < 6; ++i) {
+    if (slot == segment_base_slot(static_cast<Segment>(i)))
+      return fmt::format("{}.base", kSegment[i]);
+  }
+  constexpr Slot kReturns = offsetof(cpu::CpuState, returns);
+  if (within(slot, kReturns, sizeof(cpu::CpuState::returns), 1, n)) {
+    return part("returns", slot - kReturns);
+  }
+  for (const FieldName& field : kFields) {
+    if (slot == field.slot) return field.name;
+  }
+  return fmt::format("[{}]", slot);
+}
+
+std::string print(const Block& block, const MicroOp& op) { return line(block, op); }
 
 std::string print(const Block& block) {
   std::string text;

@@ -1,0 +1,32 @@
+#include "jit/stencil/thunks.h"
+
+#include <cstring>
+
+#include "jit/stencil/entry_x86.h"
+
+namespace penumbra::jit {
+
+void place_thunks(CodeMemory& memory, const StencilTables& tables, Thunks& thunks, u64& constants) {
+  u32 size = static_cast<u32>(tables.constants.size() + 256);
+  u8* to = memory.writable(size);
+  std::memcpy(to, tables.constants.data(), tables.constants.size());
+  constants = reinterpret_cast<u64>(memory.executable(to));
+  to += (tables.constants.size() + 31) / 32 * 32;
+  auto place = [&](void (*function)()) {
+    const u8* at = memory.executable(to);
+    // jmp [rip]; then the address
+    constexpr u8 kJump[] = {0xff, 0x25, 0, 0, 0, 0};
+    std::memcpy(to, kJump, sizeof kJump);
+    std::memcpy(to + sizeof kJump, &function, sizeof function);
+    to += 16;
+    return at;
+  };
+  thunks = {.slow = place(penumbra_slow),
+            .leave_slice = place(penumbra_leave_slice),
+            .leave_link = place(penumbra_leave_link),
+            .leave_stale = place(penumbra_leave_stale),
+            .leave_lookup = place(penumbra_leave_lookup)};
+  memory.reserve(size);
+}
+
+}  // namespace penumbra::jit
