@@ -73,23 +73,6 @@ int refuse(const std::string& line) {
   return Status::kBadInput;
 }
 
-/// Ring 0 of an operating system that has switched everything on; real mode for 16-bit code.
-CodeMode kernel_mode(CodeSize size) {
-  CodeMode mode;
-  mode.set_size(size);
-  if (size != CodeSize::Bits16) {
-    for (auto bit : {CodeMode::kProtected, CodeMode::kFlatSegments, CodeMode::kStack32}) {
-      mode.set(bit, true);
-    }
-  }
-  mode.set(CodeMode::kLongActive, size == CodeSize::Long);
-  for (auto bit : {CodeMode::kOsFxsr, CodeMode::kOsXsave, CodeMode::kOsXmmExcept}) {
-    mode.set(bit, true);
-  }
-  mode.word |= 7u << CodeMode::kXcr0;
-  return mode;
-}
-
 /// Instructions that lie entirely in `code`.
 u32 count_instructions(std::span<const u8> code, CodeMode mode) {
   u32 count = 0;

@@ -3,6 +3,8 @@
 // It is part of every block's key. Two blocks of the same bytes and the same word are the same.
 #pragma once
 
+#include <initializer_list>
+
 #include "common/types.h"
 
 namespace penumbra {
@@ -48,5 +50,22 @@ struct CodeMode {
 
   friend constexpr bool operator==(CodeMode, CodeMode) = default;
 };
+
+/// Ring 0 of an operating system that has switched everything on; real mode for 16-bit code.
+constexpr CodeMode kernel_mode(CodeSize size) {
+  CodeMode mode;
+  mode.set_size(size);
+  if (size != CodeSize::Bits16) {
+    for (auto bit : {CodeMode::kProtected, CodeMode::kFlatSegments, CodeMode::kStack32}) {
+      mode.set(bit, true);
+    }
+  }
+  mode.set(CodeMode::kLongActive, size == CodeSize::Long);
+  for (auto bit : {CodeMode::kOsFxsr, CodeMode::kOsXsave, CodeMode::kOsXmmExcept}) {
+    mode.set(bit, true);
+  }
+  mode.word |= 7u << CodeMode::kXcr0;
+  return mode;
+}
 
 }  // namespace penumbra
