@@ -73,10 +73,9 @@ Expected<u64> operand_linear(const CpuContext& ctx, const Operands& ops, u32 siz
 
 Expected<u64> aligned_operand_linear(const CpuContext& ctx, const Operands& ops, u32 size,
                                      u32 alignment, Access access) {
-  u64 base = segment_base(ctx.state, ops.memory.segment);
-  bool aligned = (base + effective_address(ctx.state, ops)) % alignment == 0;
-  if (!aligned) return std::unexpected(Fault::gp());
-  return operand_linear(ctx, ops, size, access);
+  TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, size, access));
+  if (linear % alignment != 0) return std::unexpected(Fault::gp());
+  return linear;
 }
 
 u64 read_gpr(const CpuState& state, const Operand& operand) {

@@ -161,12 +161,14 @@ bool Generator::pure_apart(const MicroOp& op) {
                   .d = Form::Register,
                   .b = operands.b.form,
                   .tied = true};
-  if (stencils_.find(tied.encode()) == nullptr) return false;
+  const Stencil* stencil = stencils_.find(tied.encode());
+  Operands behind_move = operands;
+  behind_move.a = {};
+  if (stencil == nullptr || !fits(*stencil, behind_move)) return false;
   must_emit(
       {.op = code_of(Op::Move), .width = Width::W64, .d = Form::Register, .a = operands.a.form},
       {.d = operands.d, .a = operands.a});
-  operands.a = {};
-  must_emit(tied, operands);
+  must_emit(tied, behind_move);
   return true;
 }
 

@@ -71,8 +71,10 @@ class Check {
     std::erase_if(usable, [&](const auto& row) { return !can_end(row, random); });
     for (unsigned i = 0; i < options_.blocks && !usable.empty(); ++i) {
       std::vector<Drawn> block;
-      for (u64 length = 2 + random() % 6; length > 0; --length)
+      for (u64 length = 2 + random() % 6; length > 0; --length) {
         block.push_back(draw(usable[random() % usable.size()], random));
+        if (has_to_be_last(block.back())) break;
+      }
       one(random_test(block, options_.size, random), counts);
     }
     add(counts);
@@ -86,6 +88,15 @@ class Check {
   }
 
  private:
+  /// An image of FXSAVE has the processor's MXCSR_MASK, which the comparison leaves out in memory,
+  /// but not in what a later instruction makes of it. A jump would land within an instruction, on
+  /// what no row judges.
+  static bool has_to_be_last(const Drawn& drawn) {
+    auto mnemonic = drawn.instruction.mnemonic;
+    return mnemonic == ZYDIS_MNEMONIC_FXSAVE || mnemonic == ZYDIS_MNEMONIC_FXSAVE64 ||
+           drawn.instruction.operands.at[0].kind == OperandKind::Relative;
+  }
+
   /// FNSTENV [rSP - 60h], which alone shows the x87's pointers.
   Drawn store_environment() const {
     bool small = options_.size == CodeSize::Bits16;
@@ -110,7 +121,11 @@ class Check {
 
   void one(const Test& test, Counts& counts) {
     auto found = disagreement(test, host_, engine_);
-    if (!found.lines.empty()) {
+    bool traps =
+        found.expected.outcome == Outcome::Fault && found.expected.fault.vector == Vector::Db;
+    if (traps) {  // a jump onto INT1: hypervisors report it before the instruction
+      ++counts.faulted;
+    } else if (!found.lines.empty()) {
       if (counts.failed++ < options_.show) show(test);
     } else if (found.expected.outcome == Outcome::Ended) {
       ++counts.ended;

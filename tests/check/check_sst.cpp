@@ -1,4 +1,5 @@
-// check_sst DIR...: instruction tests captured from an 80286 in real mode, run on the engine.
+// check_sst [--engine NAME] DIR...: tests captured from an 80286 in real mode, run on an engine.
+// mode, run on the engine.
 //
 // INIT -> run to the HLT -> FINA: registers, flags but the undefined ones, every byte of memory.
 // What faults otherwise on a later CPU is run and must do so; what has another meaning now is
@@ -60,7 +61,7 @@ u16 expected_register(const MooTest& test, size_t reg) {
 
 class Check {
  public:
-  explicit Check(size_t show) : show_(show) {}
+  Check(size_t show, machine::EngineKind engine) : show_(show), machine_(engine) {}
 
   void test(const MooTest& test, const std::string& stem, u16 defined) {
     ++total_;
@@ -216,8 +217,8 @@ bool check_directory(Check& check, const std::string& directory) {
   return true;
 }
 
-int run(const std::vector<std::string>& directories, size_t show) {
-  Check check(show);
+int run(const std::vector<std::string>& directories, size_t show, machine::EngineKind engine) {
+  Check check(show, engine);
   for (const std::string& directory : directories)
     if (!check_directory(check, directory)) return kUnusable;
   return check.report();
@@ -230,15 +231,19 @@ int main(int count, char** arguments) {
   using namespace penumbra::check;
   std::vector<std::string> directories;
   size_t show = 10;
+  auto engine = penumbra::machine::EngineKind::Interp;
   for (int i = 1; i < count; ++i) {
     std::string argument = arguments[i];
     if (argument == "--show" && i + 1 < count)
       show = std::strtoul(arguments[++i], nullptr, 0);
+    else if (argument == "--engine" && i + 1 < count)
+      engine = std::string(arguments[++i]) == "interp" ? penumbra::machine::EngineKind::Interp
+                                                       : penumbra::machine::EngineKind::Baseline;
     else
       directories.push_back(argument);
   }
-  if (!directories.empty()) return run(directories, show);
+  if (!directories.empty()) return run(directories, show, engine);
   auto root = data_directory();
   if (!root || !fs::is_directory(*root / "sst286")) return kSkipped;
-  return run({(*root / "sst286").string()}, show);
+  return run({(*root / "sst286").string()}, show, engine);
 }

@@ -26,7 +26,8 @@ class Check {
     auto vector = parse_vector(text);
     if (!vector) return false;
     ++total_;
-    compare(text, *vector, engine_, "engine");
+    compare(text, *vector, interp_, "interp");
+    compare(text, *vector, baseline_, "baseline");
     if (with_host_) compare(text, *vector, host_, "host");
     return true;
   }
@@ -50,7 +51,7 @@ class Check {
   }
 
   HostRunner host_;
-  EngineRunner engine_;
+  EngineRunner interp_{"interp"}, baseline_{"baseline"};
   bool with_host_;
   size_t total_ = 0, failures_ = 0;
 };

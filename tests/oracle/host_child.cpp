@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +15,8 @@
 #include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#include <iterator>
 
 // The only system calls that the filter lets through lie between the two labels.
 asm(R"(
@@ -300,6 +303,28 @@ bool forbid_system_calls() {
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
+/// Gives up what the parent reserved without using it (tables of its engine): addresses of tests
+/// lie there, and the child has no use for it.
+void release_reservations() {
+  struct Range {
+    unsigned long begin, end;
+  };
+  static Range large[256];
+  size_t count = 0;
+  FILE* maps = fopen("/proc/self/maps", "re");
+  if (maps == nullptr) return;
+  char line[512];
+  while (count < std::size(large) && fgets(line, sizeof line, maps) != nullptr) {
+    Range range;
+    if (sscanf(line, "%lx-%lx", &range.begin, &range.end) != 2) continue;
+    if (range.end - range.begin >= 1ul << 30) large[count++] = range;
+  }
+  fclose(maps);
+  for (size_t i = 0; i < count; ++i) {
+    munmap(reinterpret_cast<void*>(large[i].begin), large[i].end - large[i].begin);
+  }
+}
+
 }  // namespace
 
 bool futex_wait(u32* word, u32 seen, u64 timeout_ns) {
@@ -327,6 +352,7 @@ void run_host_child(HostControl* control, int shared_fd) {
   sigaltstack(&alternate, nullptr);
   itimerval tick{{0, 50'000}, {0, 50'000}};
   setitimer(ITIMER_PROF, &tick, nullptr);
+  release_reservations();
   limit_resources();
   make_segments();
   catch_signals();

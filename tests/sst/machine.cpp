@@ -53,7 +53,8 @@ constexpr SegmentName kSegments[] = {{MooReg::Cs, Segment::Cs},
 }  // namespace
 
 struct RealModeMachine::Impl {
-  Impl() : space(make_space()), vcpu(*space, model, host) {
+  explicit Impl(machine::EngineKind engine)
+      : space(make_space()), vcpu(*space, model, host, {.kind = engine}) {
     vcpu.set_exception_hook([this](const Fault& raised) {
       if (!fault) fault = raised;
       return stop_at_fault;
@@ -146,7 +147,8 @@ struct RealModeMachine::Impl {
   std::optional<Fault> fault;
 };
 
-RealModeMachine::RealModeMachine() : impl_(std::make_unique<Impl>()) {}
+RealModeMachine::RealModeMachine(machine::EngineKind engine)
+    : impl_(std::make_unique<Impl>(engine)) {}
 RealModeMachine::~RealModeMachine() = default;
 
 RunResult RealModeMachine::run(const MooState& initial, bool stop_at_fault) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/fault.h"
+#include "machine/engine_kind.h"
 #include "tests/sst/moo.h"
 
 namespace penumbra::sst {
@@ -21,7 +22,7 @@ struct RunResult {
 
 class RealModeMachine {
  public:
-  RealModeMachine();
+  explicit RealModeMachine(machine::EngineKind engine);
   ~RealModeMachine();
 
   /// Runs from the initial state to HLT. `stop_at_fault`: to the first exception, not delivered.
