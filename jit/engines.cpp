@@ -1,10 +1,14 @@
 #include "jit/engines.h"
 
+#include "cpu/semantics/fp_environment.h"
+
 namespace penumbra::jit {
 
-Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, Tier tier)
+Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu,
+                 Boundary& boundary, Tier tier)
     : context_(context),
       space_(space),
+      boundary_(boundary),
       slow_(context, mmu),
       source_(context, space, mmu, slow_),
       interpreter_(context, slow_, source_) {
@@ -15,7 +19,22 @@ Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& m
 }
 
 Stop Engines::run(CodeMode mode, bool single) {
-  if (single || !baseline_) return interpreter_.run(mode, single);
+  cpu::CpuState& s = context_.state;
+  cpu::fp_environment::enter(s.mxcsr);
+  Stop stop = single ? interpreter_.run(mode, true) : run_blocks(mode);
+  s.mxcsr = cpu::fp_environment::leave(s.mxcsr);
+  return stop;
+}
+
+Stop Engines::run_blocks(CodeMode mode) {
+  for (;;) {
+    Stop stop = baseline_ ? run_baseline(mode) : interpreter_.run(mode, false);
+    if (stop == Stop::Retired || stop == Stop::Fault) stop = boundary_.settle(stop, mode);
+    if (stop != Stop::Lookup) return stop;
+  }
+}
+
+Stop Engines::run_baseline(CodeMode mode) {
   for (;;) {
     Stop stop = baseline_->run(mode);
     if (stop != Stop::Single) return stop;

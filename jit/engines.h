@@ -4,6 +4,7 @@
 // generated code leaves out.
 #pragma once
 
+#include "jit/core/boundary.h"
 #include "jit/interp/interpreter.h"
 #include "jit/stencil/baseline.h"
 
@@ -17,7 +18,8 @@ class Engines final : public mmu::CodeObserver {
 
   enum class Tier : u8 { Interpreter, Baseline };
 
-  Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, Tier tier);
+  Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, Boundary& boundary,
+          Tier tier);
   ~Engines() override;
 
   /// Executes from state.rip until a reason to stop, at an exact instruction boundary with all
@@ -31,10 +33,13 @@ class Engines final : public mmu::CodeObserver {
   void code_written(GuestPhys address, u64 size) override;
 
  private:
+  Stop run_blocks(CodeMode mode);
+  Stop run_baseline(CodeMode mode);
   Stop run_single(CodeMode mode);
 
   cpu::CpuContext& context_;
   mmu::AddressSpace& space_;
+  Boundary& boundary_;
   SlowPath slow_;
   CodeSource source_;
   Interpreter interpreter_;

@@ -1,6 +1,7 @@
 #include "machine/vcpu.h"
 
 #include <optional>
+#include <utility>
 
 #include "cpu/breakpoints.h"
 #include "cpu/interrupts.h"
@@ -22,14 +23,14 @@ jit::Engines::Tier tier_of(EngineKind kind) {
 
 }  // namespace
 
-struct Vcpu::Impl final : cpu::Environment {
+struct Vcpu::Impl final : cpu::Environment, jit::Boundary {
   Impl(mmu::AddressSpace& address_space, const cpu::CpuModel& cpu_model, VcpuHost& vcpu_host,
        const EngineConfig& config)
       : space(address_space),
         model(cpu_model),
         host(vcpu_host),
         mmu(space, external),
-        engine(context, space, mmu, tier_of(config.kind)) {
+        engine(context, space, mmu, *this, tier_of(config.kind)) {
     reset();
   }
 
@@ -57,6 +58,12 @@ struct Vcpu::Impl final : cpu::Environment {
   VcpuCounters counters;  ///< those that are not the engine's
   /// The next block is longer than the rest of the slice: go on one by one.
   bool step_rest = false;
+  /// Count at which an interrupt shadow was found to hold nothing up. It is put back where blocks
+  /// stop before that instruction.
+  u64 shadow_passed = kNever;
+  static constexpr u64 kNever = ~0ull;
+  /// How the delivery of an exception ended, if not in the handler.
+  std::optional<Exit> undelivered_exit;
   static constexpr u64 kSingleStep = bit(14);  ///< DR6.BS
 
   // -- Environment
@@ -105,6 +112,10 @@ struct Vcpu::Impl final : cpu::Environment {
     state.repeat_bytes %= 64;
   }
 
+  // -- Boundary
+  // ------------------------------------------------------------------------------------
+  Stop settle(Stop stop, CodeMode& mode) override;
+
   void update_paging() {
     mmu.set_context({.cr0 = state.cr0,
                      .cr3 = state.cr3,
@@ -137,6 +148,8 @@ struct Vcpu::Impl final : cpu::Environment {
   std::optional<Exit> after_stop(Stop stop);
   std::optional<Exit> on_fault(const Fault& fault);
   Stop step(u64 goal);
+  bool deliver_at_once();
+  bool pass_quietly();
   void trace_once();
   bool interrupt_deliverable() { return state.flag(Flag::kIf) && host.interrupt_pending(); }
   Exit external_exit();
@@ -263,7 +276,9 @@ Stop Vcpu::Impl::step(u64 goal) {
   u64 before = retired();
   set_slice(single ? 1 : goal - before);
   external.rewind();
+  shadow_passed = kNever;
   Stop stop = engine.run(mode, single);
+  if (shadow_passed == retired()) state.interrupt_shadow = 1;
   counters.interpreted += retired() - before;
   step_rest = stop == Stop::Slice && state.instructions_left > 0;
   bool retired_one = single && retired() != before;
@@ -274,7 +289,37 @@ Stop Vcpu::Impl::step(u64 goal) {
   return stop;
 }
 
+/// Where nothing but the exception that stopped blocks is due, they go on in the same slice.
+Stop Vcpu::Impl::settle(Stop stop, CodeMode& mode) {
+  if (stop == Stop::Fault && !deliver_at_once()) return stop;
+  if (state.instructions_left <= 0 || !pass_quietly()) return Stop::Retired;
+  mode = cpu::code_mode(state, !space.a20());
+  bool looks_behind = mode.has(CodeMode::kTrap) || mode.has(CodeMode::kBreakpoints);
+  return looks_behind ? Stop::Retired : Stop::Lookup;
+}
+
+bool Vcpu::Impl::deliver_at_once() {
+  if (engine.fault().kind == Fault::Kind::External || exception_hook) return false;
+  undelivered_exit = on_fault(engine.fault());
+  if (undelivered_exit) return false;
+  shadow_passed = kNever;
+  return true;
+}
+
+/// Whether before_instruction() would find nothing to do. A shadow that hides nothing is over.
+bool Vcpu::Impl::pass_quietly() {
+  bool running = state.activity == cpu::Activity::Running;
+  if (!running || state.pending_debug != 0 || state.nmi_pending) return false;
+  bool masked = !state.flag(Flag::kIf);
+  if (!state.interrupt_shadow) return masked || !host.interrupt_pending();
+  if (host.interrupt_pending()) return false;
+  state.interrupt_shadow = 0;
+  shadow_passed = retired();
+  return true;
+}
+
 std::optional<Exit> Vcpu::Impl::after_stop(Stop stop) {
+  if (undelivered_exit) return std::exchange(undelivered_exit, {});
   if (stop == Stop::Fault) return on_fault(engine.fault());
   if (stop != Stop::Repeat) external.clear();
   return {};

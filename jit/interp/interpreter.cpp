@@ -1,6 +1,5 @@
 #include "jit/interp/interpreter.h"
 
-#include "cpu/semantics/fp_environment.h"
 #include "jit/interp/handlers.h"
 
 namespace penumbra::jit {
@@ -24,7 +23,6 @@ Stop Interpreter::run(CodeMode mode, bool single) {
   s.engine = this;
   s.code_segment_base = mode.is_long() ? 0 : s.seg(Segment::Cs).base;
   cache_.collect();
-  cpu::fp_environment::enter(s.mxcsr);
   do {
     const BlockCode* block = find_or_translate(s);
     if (block == nullptr) {
@@ -40,7 +38,6 @@ Stop Interpreter::run(CodeMode mode, bool single) {
     // At the slice's end traps and interrupts come first, before a fetch that may fault.
   } while (stop_ == Stop::Lookup && s.instructions_left > 0);
   if (stop_ == Stop::Lookup) stop_ = Stop::Slice;
-  s.mxcsr = cpu::fp_environment::leave(s.mxcsr);
   return stop_;
 }
 

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "common/log.h"
-#include "cpu/semantics/fp_environment.h"
 #include "cpu/semantics/vector_checked.h"
 #include "jit/interp/uop.h"
 #include "jit/stencil/host_level.h"
@@ -34,55 +33,63 @@ Stop Baseline::run(CodeMode mode) {
   CpuState& s = context_.state;
   mode_ = mode.word;
   slow_.set_mode(mode);
-  s.code_segment_base = mode.is_long() ? 0 : s.seg(Segment::Cs).base;
+  set_segment_base(mode.is_long() ? 0 : s.seg(Segment::Cs).base);
   s.jumps = jumps_.data();
   s.baseline = this;
-  cpu::fp_environment::enter(s.mxcsr);
-  stop_ = Stop::Slice;
-  NativeBlock* block = s.instructions_left > 0 ? find_or_translate(s) : nullptr;
-  while (block != nullptr) {
-    i64 left = s.instructions_left - static_cast<i64>(block->count());
-    if (left < __atomic_load_n(&s.stop_below, __ATOMIC_RELAXED)) {
-      stop_ = Stop::Slice;
-      s.rip = slow_.rip_at(block->ir.start);
-      break;
-    }
+  const u8* code = next(s);
+  while (code != nullptr) {
     refresh_key(s);
-    Leave leave = enter_native(&s, block->code);
-    if (!resume(s, leave, block)) break;
+    code = resume(s, enter_native(&s, code));
   }
-  s.mxcsr = cpu::fp_environment::leave(s.mxcsr);
   return stop_;
 }
 
-/// What follows generated code that left: the next block, or nullptr with stop_ set. False: stop.
-bool Baseline::resume(CpuState& s, const Leave& leave, NativeBlock*& block) {
+/// Keys of jumps do not tell bases apart.
+void Baseline::set_segment_base(u64 base) {
+  context_.state.code_segment_base = base;
+  if (base == segment_base_) return;
+  segment_base_ = base;
+  forget_jumps(context_.state);
+}
+
+/// What follows generated code that left: code, or nullptr with stop_ set.
+const u8* Baseline::resume(CpuState& s, const Leave& leave) {
   switch (leave.reason) {
     case Leave::Reason::Slice: {
       auto* refused = static_cast<NativeBlock*>(leave.record);
       s.instructions_left += static_cast<i64>(refused->count());
       s.rip = slow_.rip_at(refused->ir.start);
       stop_ = Stop::Slice;
-      return false;
+      return nullptr;
     }
     case Leave::Reason::Link:
-      block = follow(s, *static_cast<NativeExit*>(leave.record));
-      return block != nullptr;
+      return code_of(follow(s, *static_cast<NativeExit*>(leave.record)));
     case Leave::Reason::Stale:
       s.rip = slow_.rip_at(static_cast<NativeBlock*>(leave.record)->ir.start);
+      jump_at(s.rip) = {};
       break;
     case Leave::Reason::Lookup:
       break;
     case Leave::Reason::Stopped:
-      if (stop_ != Stop::Lookup) return false;
+      if (stop_ != Stop::Lookup) return nullptr;
       break;
   }
+  return next(s);
+}
+
+/// Code at state.rip, or nullptr with stop_ set.
+const u8* Baseline::next(CpuState& s) {
   // At the slice's end traps and interrupts come first, before a fetch that may fault.
   stop_ = Stop::Slice;
-  if (s.instructions_left <= 0) return false;
-  block = find_or_translate(s);
+  if (s.instructions_left <= 0) return nullptr;
+  if (const u8* code = remembered_jump(s)) return code;
+  NativeBlock* block = find_or_translate(s);
   if (block != nullptr) remember_jump(s, *block);
-  return block != nullptr;
+  return code_of(block);
+}
+
+const u8* Baseline::code_of(const NativeBlock* block) {
+  return block == nullptr ? nullptr : block->code;
 }
 
 // -- finding and making blocks
@@ -142,16 +149,30 @@ NativeBlock* Baseline::follow_far(CpuState& s, NativeExit& exit) {
   return target;
 }
 
+CpuState::JumpEntry& Baseline::jump_at(u64 rip) {
+  return jumps_[(rip ^ (rip >> 12)) % CpuState::kJumps];
+}
+
 void Baseline::remember_jump(CpuState& s, const NativeBlock& block) {
   refresh_key(s);
-  u64 index = (s.rip ^ (s.rip >> 12)) % CpuState::kJumps;
-  jumps_[index] = {s.rip, s.execute_key, s.code_base, block.code};
+  jump_at(s.rip) = {s.rip, s.execute_key, s.code_base, block.code};
+}
+
+/// As generated code looks up a jump: what is remembered needs no translation.
+const u8* Baseline::remembered_jump(CpuState& s) {
+  refresh_key(s);
+  const CpuState::JumpEntry& entry = jump_at(s.rip);
+  bool hit = entry.rip == s.rip && entry.key == s.execute_key && slow_.valid_target(s.rip);
+  if (!hit) return nullptr;
+  s.code_base = entry.code_base;
+  return static_cast<const u8*>(entry.code);
 }
 
 /// The mode and the code mappings in force; the epoch is unique over address spaces.
 void Baseline::refresh_key(CpuState& s) {
-  s.table = mmu_.table();
-  s.execute_key = mmu_.execute_epoch() << 24 | (mode_ & 0xffffff);
+  mmu::ShadowTable* table = mmu_.table();
+  s.table = table;
+  s.execute_key = table->execute_epoch << 24 | (mode_ & 0xffffff);
 }
 
 // -- code memory

@@ -41,8 +41,13 @@ class Baseline {
   NativeBlock* find(const CodeSource::Location& at);
   NativeBlock* follow(CpuState& s, NativeExit& exit);
   NativeBlock* follow_far(CpuState& s, NativeExit& exit);
-  bool resume(CpuState& s, const Leave& leave, NativeBlock*& block);
+  const u8* resume(CpuState& s, const Leave& leave);
+  const u8* next(CpuState& s);
+  static const u8* code_of(const NativeBlock* block);
+  void set_segment_base(u64 base);
+  CpuState::JumpEntry& jump_at(u64 rip);
   void remember_jump(CpuState& s, const NativeBlock& block);
+  const u8* remembered_jump(CpuState& s);
   void refresh_key(CpuState& s);
   void make_room(u32 bytes);
   void forget_jumps(CpuState& s);
@@ -68,6 +73,7 @@ class Baseline {
   Counters counters_;
   Stop stop_ = Stop::Lookup;
   u32 mode_ = 0;
+  u64 segment_base_ = 0;  ///< that the remembered jumps are of
 };
 
 }  // namespace penumbra::jit
