@@ -50,6 +50,10 @@ constexpr Option kRunOptions[] = {
     {"Observation", "stats", "FILE", "write counters at the end: JSON to FILE, or a table (-)"},
     {"Observation", "trace", "exec:FILE",
      "one line an instruction: address, code, and\nthe registers that it changed"},
+    {"Observation", "perf-map", nullptr,
+     "name generated code for perf on this host: /tmp/perf-PID.map"},
+    {"Observation", "gdb-jit", nullptr,
+     "name generated code for a gdb that is attached to penumbra"},
 };
 
 constexpr const char* kRunExamples =
@@ -164,7 +168,7 @@ std::expected<void, std::string> parse_lockstep(const Arguments& arguments, RunO
     if (share) return bad("lockstep-share", "needs --engine lockstep");
     return {};
   }
-  for (const char* name : {"clock", "save", "trace"}) {
+  for (const char* name : {"clock", "save", "trace", "perf-map", "gdb-jit"}) {
     if (arguments.has(name)) return bad(name, "does not go together with --engine lockstep");
   }
   options.deterministic = true;
@@ -268,6 +272,8 @@ std::expected<RunOptions, std::string> parse_run_options(const Arguments& argume
   options.debug_console = arguments.value("debugcon");
   options.reboot = !arguments.has("no-reboot");
   options.stats = arguments.value("stats");
+  options.perf_map = arguments.has("perf-map");
+  options.gdb_jit = arguments.has("gdb-jit");
   for (auto parse : {parse_serials, parse_clock, parse_engine, parse_lockstep, parse_save,
                      parse_trace, parse_numbers}) {
     if (auto parsed = parse(arguments, options); !parsed) return std::unexpected(parsed.error());

@@ -35,6 +35,7 @@ struct RunOptions {
   std::vector<SerialOption> serial;
   bool serial_given = false;
   bool debug_exit = false;
+  bool perf_map = false, gdb_jit = false;
   bool reboot = true;
   std::optional<u64> max_instructions;
   std::optional<SaveOption> save;

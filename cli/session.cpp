@@ -9,6 +9,8 @@
 
 #include "cli/run.h"
 #include "common/log.h"
+#include "debug/gdb_jit.h"
+#include "debug/perf_map.h"
 #include "machine/host_file.h"
 #include "machine/linux_loader.h"
 
@@ -102,6 +104,12 @@ Session::Prepared Session::open_observers() {
     if (!trace) return std::unexpected(trace.error());
     trace_ = std::move(*trace);
   }
+  if (options_.perf_map) {
+    auto map = debug::PerfMap::create();
+    if (!map) return std::unexpected(map.error());
+    code_observers_.push_back(std::move(*map));
+  }
+  if (options_.gdb_jit) code_observers_.push_back(std::make_unique<debug::GdbJit>());
   return {};
 }
 
@@ -142,6 +150,7 @@ Session::Prepared Session::create_machine() {
   if (!vm) return std::unexpected(vm.error());
   single_ = std::move(*vm);
   vm_ = single_.get();
+  for (auto& observer : code_observers_) vm_->vcpu().observe_host_code(observer.get());
   return restore();
 }
 

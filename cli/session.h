@@ -64,6 +64,7 @@ class Session {
   std::optional<u8> stdio_port_;
   std::optional<StatsFile> stats_;
   std::unique_ptr<debug::ExecTrace> trace_;
+  std::vector<std::unique_ptr<HostCodeObserver>> code_observers_;
   std::unique_ptr<machine::Vm> single_;
   std::unique_ptr<machine::Lockstep> lockstep_;  ///< in place of single_
   machine::Vm* vm_ = nullptr;                    ///< the single one, or the subject of lockstep

@@ -73,6 +73,14 @@ Engines::Counters Engines::counters() const {
   return counters;
 }
 
+void Engines::observe_host_code(HostCodeObserver* observer) {
+  if (baseline_) baseline_->add_observer(observer);
+}
+
+std::string Engines::describe_blocks(GuestPhys address, CodeMode mode) const {
+  return baseline_ ? baseline_->describe(address, mode) : std::string();
+}
+
 void Engines::code_written(GuestPhys address, u64 size) {
   invalidations_ += interpreter_.cache().invalidate(address, size);
   if (baseline_) invalidations_ += baseline_->cache().invalidate(address, size);

@@ -29,6 +29,10 @@ class Engines final : public mmu::CodeObserver {
   /// Forgets every translated block. No block may be running.
   void flush();
   Counters counters() const;
+  /// It is told of all generated code from now on, and outlives this.
+  void observe_host_code(HostCodeObserver* observer);
+  /// Listings of the generated blocks with the byte at `address`; empty where there is none.
+  std::string describe_blocks(GuestPhys address, CodeMode mode) const;
 
   void code_written(GuestPhys address, u64 size) override;
 

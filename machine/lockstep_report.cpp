@@ -58,7 +58,8 @@ std::string last_block_report(MachinePair& pair, const std::vector<Instruction>&
       continue;
     }
     std::string text = heading("Micro-ops of the last block") + translator::print(*block);
-    std::string host = pair.subject().vcpu().describe_block(line[first].rip);
+    const Instruction& last = line.back();
+    std::string host = pair.subject().vcpu().describe_blocks(last.linear, last.mode);
     return host.empty() ? text : text + heading("The subject's host code") + host;
   }
   return {};

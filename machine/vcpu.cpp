@@ -409,8 +409,15 @@ VcpuCounters Vcpu::counters() const {
   return counters;
 }
 
-// The interpreter generates none.
-std::string Vcpu::describe_block(u64) const { return {}; }
+std::string Vcpu::describe_blocks(u64 linear, CodeMode mode) const {
+  GuestPhys physical;
+  if (!impl_->mmu.peek(linear, physical)) return {};
+  return impl_->engine.describe_blocks(physical, mode);
+}
+
+void Vcpu::observe_host_code(HostCodeObserver* observer) {
+  impl_->engine.observe_host_code(observer);
+}
 
 void Vcpu::set_trace(TraceFunction function, void* user) {
   impl_->trace = function;

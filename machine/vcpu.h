@@ -14,6 +14,7 @@
 
 #include "common/archive.h"
 #include "common/external.h"
+#include "common/host_code.h"
 #include "cpu/context.h"
 #include "machine/engine_kind.h"
 #include "mmu/address_space.h"
@@ -94,9 +95,11 @@ class Vcpu {
   /// Instructions retired since reset; exact between runs and inside VcpuHost calls.
   u64 retired() const;
   VcpuCounters counters() const;
-  /// The code that the engine generated for the block at `rip` as of now, as a listing; empty
-  /// where there is none.
-  std::string describe_block(u64 rip) const;
+  /// The code that the engine generated for the instruction at `linear`, as it is now: a listing of
+  /// each block that has it; empty where there is none.
+  std::string describe_blocks(u64 linear, CodeMode mode) const;
+  /// It is told of all code that the engine generates from now on, and outlives this.
+  void observe_host_code(HostCodeObserver* observer);
   /// Called once before every instruction when tracing, and once for a REP instruction's parts that
   /// count as one; nullptr stops it.
   using TraceFunction = void (*)(void* user, const cpu::CpuState& state);

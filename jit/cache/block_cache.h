@@ -93,6 +93,16 @@ class BlockCache {
   /// Frees what was invalidated. No block may be running.
   void collect() { graveyard_.clear(); }
 
+  /// Every block with the byte at `address`.
+  template <class Visitor>
+  void visit_at(GuestPhys address, Visitor visit) const {
+    auto found = pages_.find(address.value >> 12);
+    if (found == pages_.end()) return;
+    for (const Block* block : found->second) {
+      if (block->place.overlaps(address.value, address.value + 1)) visit(*block);
+    }
+  }
+
   /// Whether any block is left with bytes in the page.
   bool has_code(GuestPhys page) const { return pages_.contains(page.value >> 12); }
   size_t size() const { return blocks_.size(); }

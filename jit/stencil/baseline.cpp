@@ -1,5 +1,7 @@
 #include "jit/stencil/baseline.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -7,6 +9,7 @@
 #include "cpu/semantics/vector_checked.h"
 #include "jit/interp/uop.h"
 #include "jit/stencil/host_level.h"
+#include "jit/stencil/host_listing.h"
 #include "jit/stencil/thunks.h"
 
 namespace penumbra::jit {
@@ -117,6 +120,9 @@ NativeBlock* Baseline::find(const CodeSource::Location& at) {
   make_room(Generator::most_bytes(translated->ir));
   auto block = generator_.generate(std::move(*translated), memory_);
   counters_.code_bytes += block->size;
+  for (HostCodeObserver* observer : observers_) {
+    observer->generated({block->code, block->size, at.physical, block->ir.mode});
+  }
   return cache_.insert(std::move(block));
 }
 
@@ -186,6 +192,10 @@ void Baseline::make_room(u32 bytes) {
       [&](const NativeBlock& block) { return memory_.region_of(block.code) == region; });
   forget_jumps(context_.state);
   cache_.collect();
+  for (HostCodeObserver* observer : observers_) {
+    auto code = memory_.region(region);
+    observer->dropped(code.data(), code.size());
+  }
   memory_.next_region();
   ++counters_.evictions;
 }
@@ -193,6 +203,17 @@ void Baseline::make_room(u32 bytes) {
 void Baseline::forget_jumps(CpuState& s) {
   std::ranges::fill(jumps_, CpuState::JumpEntry{});
   std::ranges::fill(s.returns, CpuState::ReturnEntry{});
+}
+
+std::string Baseline::describe(GuestPhys address, CodeMode mode) const {
+  std::string text;
+  cache_.visit_at(address, [&](const NativeBlock& block) {
+    if (block.ir.mode != mode) return;
+    text += fmt::format("block of {} instructions at physical {:x}\n", block.count(),
+                        block.place.physical.value);
+    text += print(list_code(block, thunks_, constants_));
+  });
+  return text;
 }
 
 void Baseline::flush() {

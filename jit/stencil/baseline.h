@@ -5,6 +5,7 @@
 // Stop::Single: one instruction for tier 0.
 #pragma once
 
+#include "common/host_code.h"
 #include "jit/cache/block_cache.h"
 #include "jit/core/stop.h"
 #include "jit/stencil/entry_x86.h"
@@ -27,6 +28,10 @@ class Baseline {
   Stop run(CodeMode mode);
   const Counters& counters() const { return counters_; }
   BlockCache<NativeBlock>& cache() { return cache_; }
+  /// It is told of all code from now on, and outlives this.
+  void add_observer(HostCodeObserver* observer) { observers_.push_back(observer); }
+  /// Listings of the blocks with the byte at `address`; empty where there is none.
+  std::string describe(GuestPhys address, CodeMode mode) const;
   /// Forgets every block. No block may be running.
   void flush();
 
@@ -70,6 +75,7 @@ class Baseline {
   Generator generator_;
   BlockCache<NativeBlock> cache_;
   std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(CpuState::kJumps);
+  std::vector<HostCodeObserver*> observers_;
   Counters counters_;
   Stop stop_ = Stop::Lookup;
   u32 mode_ = 0;

@@ -5,8 +5,7 @@
 // given up as a whole (the owner forgets its blocks first).
 #pragma once
 
-#include <expected>
-#include <string>
+#include <span>
 
 #include "common/types.h"
 
@@ -38,6 +37,10 @@ class CodeMemory {
   u8* writable_of(const u8* executable) const { return write_ + (executable - execute_); }
   u32 region_of(const u8* executable) const {
     return static_cast<u32>(static_cast<u64>(executable - execute_) / region_size_);
+  }
+  /// Where code of a region runs.
+  std::span<const u8> region(u32 number) const {
+    return {execute_ + number * region_size_, region_size_};
   }
   u32 oldest_region() const { return (region_ + 1) % regions_; }
   u64 used() const { return total_ + used_; }

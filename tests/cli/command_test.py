@@ -121,6 +121,7 @@ class BadInput(Case):
                       ("--engine", "jit"), ("--engine-seed", "x"),
                       ("--engine", "lockstep", "--clock", "host"),
                       ("--engine", "lockstep", "--trace", "exec:t"),
+                      ("--engine", "lockstep", "--perf-map"), ("--gdb-jit=yes",),
                       ("--lockstep-share", "1/2"),
                       ("--engine", "lockstep", "--lockstep-share", "2/1"),
                       ("--engine", "lockstep", "--lockstep-share", "0/1"),
@@ -171,6 +172,24 @@ class BadInput(Case):
         self.refused("run", "--restore", self.path("absent"))
         self.refused("run", "--restore", self.path("text", b"hello"), about="not a snapshot")
         self.refused("run", "--restore", "x", "--kernel", "y")
+
+
+class PerfMap(Case):
+    def test_names_cover_the_generated_code(self):
+        kernel = self.path("guest", elf(prints(b"text") + POWER_OFF))
+        process = subprocess.Popen(
+            [PENUMBRA, "run", "--kernel", kernel, "--memory", "16M", "--engine", "baseline",
+             "--perf-map", "--gdb-jit"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.assertEqual(process.wait(TIMEOUT), 0)
+        name = f"/tmp/perf-{process.pid}.map"
+        self.addCleanup(os.unlink, name)
+        blocks = [line.split(" ") for line in contents(name).decode().splitlines()]
+        self.assertEqual(blocks[0][2], "guest_100000+64-kernel")
+        self.assertEqual(len({name for _, _, name in blocks}), len(blocks))
+        places = [(int(address, 16), int(size, 16)) for address, size, _ in blocks]
+        for (address, size), (following, _) in zip(places, places[1:]):
+            self.assertGreater(size, 0)
+            self.assertEqual((address + size + 15) & ~15, following)
 
 
 class Dump(Case):
