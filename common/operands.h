@@ -71,6 +71,7 @@ struct Operands {
   Width address_width = Width::W64;
   Repeat repeat = Repeat::None;
   bool lock = false;
+  bool vex = false;  ///< VEX encoding
   bool far = false;  ///< far CALL, JMP and RET, which share their mnemonics
   MemoryForm memory;
   u64 immediate = 0;   ///< sign-extended to 64 bits where the manual says so

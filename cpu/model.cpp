@@ -44,7 +44,9 @@ constexpr Dependency kDependencies[] = {
     {Feature::Sse3, Feature::Sse2},        {Feature::Ssse3, Feature::Sse3},
     {Feature::Sse41, Feature::Ssse3},      {Feature::Sse42, Feature::Sse41},
     {Feature::Aes, Feature::Sse2},         {Feature::Pclmulqdq, Feature::Sse2},
-    {Feature::Sha, Feature::Sse2},
+    {Feature::Sha, Feature::Sse2},         {Feature::Avx, Feature::Xsave},
+    {Feature::Avx, Feature::Sse2},         {Feature::Avx2, Feature::Avx},
+    {Feature::Fma, Feature::Avx},          {Feature::F16c, Feature::Avx},
 };
 
 void apply(CpuidResult& result, const FeatureRow& row) {

@@ -328,6 +328,7 @@ std::expected<Instruction, DecodeError> compact(const Decoded& decoded, CodeMode
   out.address_width = width_of_bits(in.address_width);
   out.repeat = repeat_of(in);
   out.far = in.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+  out.vex = in.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
   out.x87_opcode = x87_opcode(in);
   out.lock = (in.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
   if (!fill_operands(decoded, out)) return exception(Fault::ud());

@@ -47,8 +47,14 @@ V128 scalar(BitsOf<F> bits) {
   return vector_of(Lanes<u64>{bits, 0});
 }
 template <class F>
-BitsOf<F> lane(V128 value, unsigned i) {
-  return lanes<BitsOf<F>>(value)[i];
+BitsOf<F> first_lane(V128 value) {
+  return lanes<BitsOf<F>>(value)[0];
+}
+template <class F>
+BitsOf<F> lane(const VectorRegister& value, unsigned i) {
+  constexpr unsigned kInQuadword = sizeof(u64) / sizeof(BitsOf<F>);
+  u64 quadword = value.lanes[i / kInQuadword];
+  return static_cast<BitsOf<F>>(quadword >> (i % kInQuadword * sizeof(BitsOf<F>) * 8));
 }
 
 /// A number as significand in [1, 2) and exponent, exactly.
@@ -125,7 +131,7 @@ Unbounded unbounded(CheckedForm::Kind kind, BitsOf<F> a, BitsOf<F> b) {
   Scaled<F> x = scale<F>(a), y = scale<F>(b);
   LaneOutcome outcome =
       observe([&] { return compute<F>(kind, scalar<F>(x.significand), scalar<F>(y.significand)); });
-  int exponent = x.exponent + scale<R>(lane<R>(outcome.result, 0)).exponent;
+  int exponent = x.exponent + scale<R>(first_lane<R>(outcome.result)).exponent;
   if (kind == CheckedForm::Kind::Multiply) exponent += y.exponent;
   if (kind == CheckedForm::Kind::Divide) exponent -= y.exponent;
   return {exponent, (outcome.flags & Mxcsr::kPe) != 0};
@@ -154,7 +160,7 @@ u32 lane_flags(CheckedForm::Kind kind, BitsOf<F> a, BitsOf<F> b, u32 unmasked) {
   if (is_sum) {
     // A sum below the normal range is exact.
     if (overflows) return Mxcsr::kOe | (overflowing_sum_inexact<F>(kind, a, b) ? Mxcsr::kPe : 0);
-    bool tiny = is_denormal<R>(lane<R>(masked.result, 0));
+    bool tiny = is_denormal<R>(first_lane<R>(masked.result));
     return tiny && (unmasked & Mxcsr::kUe) ? Mxcsr::kUe : masked.flags;
   }
   if (!is_finite_nonzero<F>(a) || !is_finite_nonzero<F>(b)) return masked.flags;
@@ -171,7 +177,7 @@ BitsOf<F> with_daz(BitsOf<F> bits, u32 mxcsr) {
 }
 
 template <class F, class R>
-u32 all_lanes(CheckedForm form, V128 a, V128 b, u32 guest_mxcsr) {
+u32 all_lanes(CheckedForm form, const VectorRegister& a, const VectorRegister& b, u32 guest_mxcsr) {
   u32 flags = 0;
   for (unsigned i = 0; i < form.lanes; ++i) {
     flags |=
@@ -182,7 +188,8 @@ u32 all_lanes(CheckedForm form, V128 a, V128 b, u32 guest_mxcsr) {
 }
 
 /// The exceptions after computation, found lane by lane. Changes the host's sticky bits.
-u32 post_computation(CheckedForm form, V128 a, V128 b, u32 guest_mxcsr) {
+u32 post_computation(CheckedForm form, const VectorRegister& a, const VectorRegister& b,
+                     u32 guest_mxcsr) {
   // SDM 1, 10.2.3.3: flush-to-zero needs underflow to be masked.
   if (Mxcsr::unmasked(guest_mxcsr) & Mxcsr::kUe) write_host(read_host() & ~Mxcsr::kFtz);
   if (form.kind == CheckedForm::Kind::Narrow)
@@ -199,7 +206,8 @@ u32 begin_checked(u32 guest_mxcsr) {
   return guest_mxcsr | (host & Mxcsr::kSticky);
 }
 
-CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, V128 a, V128 b) {
+CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, const VectorRegister& a,
+                          const VectorRegister& b) {
   u32 host = read_host(), raised = host & Mxcsr::kSticky;
   u32 unmasked = Mxcsr::unmasked(guest_mxcsr);
   u32 before = raised & kPreComputation;

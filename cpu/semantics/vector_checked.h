@@ -6,7 +6,7 @@
 // begin_checked() and end_checked() runs one instruction; the latter finds its exact exceptions.
 #pragma once
 
-#include "cpu/semantics/vector_types.h"
+#include "cpu/state.h"
 
 namespace penumbra::cpu {
 
@@ -37,8 +37,9 @@ struct CheckedResult {
 u32 begin_checked(u32 guest_mxcsr);
 
 /// Ends it, given what begin_checked() returned and the operands that the instruction had (a
-/// conversion's is b). An unmasked pre-computation exception (IE, DE, ZE) sets no other flags
-/// (SDM 1, 11.5.3).
-CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, V128 a, V128 b);
+/// conversion's is b), of which form.lanes count. An unmasked pre-computation exception (IE, DE,
+/// ZE) sets no other flags (SDM 1, 11.5.3).
+CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, const VectorRegister& a,
+                          const VectorRegister& b);
 
 }  // namespace penumbra::cpu

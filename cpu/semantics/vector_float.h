@@ -6,7 +6,7 @@
 #pragma once
 
 #include "cpu/flags.h"
-#include "cpu/semantics/vector_types.h"
+#include "cpu/semantics/vector_compare.h"
 
 namespace penumbra::cpu {
 inline namespace PENUMBRA_TARGET {
@@ -15,7 +15,16 @@ inline namespace PENUMBRA_TARGET {
 #define PENUMBRA_VEX "v"
 #define PENUMBRA_BINARY_ASM(instruction, d, a, b, b_constraint) \
   asm volatile("v" instruction " %2, %1, %0" : "=x"(d) : "x"(a), b_constraint(b))
+#define PENUMBRA_WHOLE_ASM(text, d, ...) asm volatile("v" text : "=x"(d) : "x"(__VA_ARGS__))
+#define PENUMBRA_COMPARE_BODY(format, predicate)                                             \
+  decltype(x) d;                                                                             \
+  asm volatile("vcmp" #format " %3, %2, %1, %0" : "=x"(d) : "x"(x), "x"(y), "i"(predicate)); \
+  return d;
 #else
+#define PENUMBRA_WHOLE_ASM(text, d, ...)
+#define PENUMBRA_COMPARE_BODY(format, predicate)                                             \
+  return compose_comparison < Cmpeq##format, Cmplt##format, Cmple##format, Cmpunord##format, \
+         predicate, #format[0] == 's', std::conditional_t < #format[1] == 's', u32, u64 >> (x, y);
 #define PENUMBRA_VEX ""
 #define PENUMBRA_BINARY_ASM(instruction, d, a, b, b_constraint) \
   asm volatile(instruction " %2, %0" : "=x"(d) : "0"(a), b_constraint(b))
@@ -55,13 +64,51 @@ inline namespace PENUMBRA_TARGET {
           a);                                                                    \
     }                                                                            \
   };
-#define PENUMBRA_FLOAT_CONVERT(name, instruction)                          \
+#define PENUMBRA_FLOAT_WIDEN(name, instruction)                            \
   struct name {                                                            \
     [[gnu::always_inline]] static V128 eval(V128 a) {                      \
       V128 d;                                                              \
       asm volatile(PENUMBRA_VEX instruction " %1, %0" : "=x"(d) : "x"(a)); \
       return d;                                                            \
     }                                                                      \
+    [[gnu::always_inline]] static V256 eval(V256 a) {                      \
+      V128 from = low_part(a);                                             \
+      if constexpr (kWholeV256) {                                          \
+        V256 d;                                                            \
+        PENUMBRA_WHOLE_ASM(instruction " %1, %0", d, from);                \
+        return d;                                                          \
+      } else {                                                             \
+        V128 low = eval(from);                                             \
+        return join(low, eval(_mm_unpackhi_epi64(from, from)));            \
+      }                                                                    \
+    }                                                                      \
+  };
+#define PENUMBRA_FLOAT_NARROW(name, instruction)                           \
+  struct name {                                                            \
+    [[gnu::always_inline]] static V128 eval(V128 a) {                      \
+      V128 d;                                                              \
+      asm volatile(PENUMBRA_VEX instruction " %1, %0" : "=x"(d) : "x"(a)); \
+      return d;                                                            \
+    }                                                                      \
+    [[gnu::always_inline]] static V256 eval(V256 a) {                      \
+      if constexpr (kWholeV256) {                                          \
+        V128 d;                                                            \
+        PENUMBRA_WHOLE_ASM(instruction " %1, %0", d, a);                   \
+        return join(d, _mm_setzero_si128());                               \
+      } else {                                                             \
+        V128 low = eval(halves(a).low), high = eval(halves(a).high);       \
+        return join(_mm_unpacklo_epi64(low, high), _mm_setzero_si128());   \
+      }                                                                    \
+    }                                                                      \
+  };
+#define PENUMBRA_FLOAT_COMPARE(name, format, predicate)                                       \
+  struct name {                                                                               \
+    template <class V>                                                                        \
+    [[gnu::always_inline]] static V eval(V a, V b)                                            \
+      requires(compares<V>(#format))                                                          \
+    {                                                                                         \
+      return by_parts([](auto x, auto y) { PENUMBRA_COMPARE_BODY(format, predicate) }, a, b); \
+    }                                                                                         \
   };
 #define PENUMBRA_FLOAT_TO_INTEGER(name, instruction)                       \
   struct name {                                                            \
@@ -98,6 +145,8 @@ inline namespace PENUMBRA_TARGET {
 #include "cpu/semantics/vector_float_ops.def"
 #undef PENUMBRA_BINARY_ASM
 #undef PENUMBRA_VEX
+#undef PENUMBRA_COMPARE_BODY
+#undef PENUMBRA_WHOLE_ASM
 
 // -- conversions between MMX and XMM registers: two lanes, the others raise nothing --------------
 

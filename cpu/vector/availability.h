@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/fault.h"
+#include "common/operands.h"
 #include "cpu/state.h"
 
 namespace penumbra::cpu {
@@ -14,6 +15,20 @@ inline Expected<> require_sse(const CpuState& state) {
   if ((state.cr0 & Cr0::kEm) || !(state.cr4 & Cr4::kOsfxsr)) return std::unexpected(Fault::ud());
   if (state.cr0 & Cr0::kTs) return std::unexpected(Fault::of(Vector::Nm));
   return {};
+}
+
+/// Of a VEX form: #UD unless CR4.OSXSAVE and XCR0 enable SSE and AVX state, #NM where CR0.TS.
+inline Expected<> require_avx(const CpuState& state) {
+  constexpr u64 kSseAndAvx = 6;
+  bool enabled = (state.cr4 & Cr4::kOsxsave) && (state.xcr0 & kSseAndAvx) == kSseAndAvx;
+  if (!enabled) return std::unexpected(Fault::ud());
+  if (state.cr0 & Cr0::kTs) return std::unexpected(Fault::of(Vector::Nm));
+  return {};
+}
+
+/// One of the two, by the encoding.
+inline Expected<> require_vector(const CpuState& state, const Operands& ops) {
+  return ops.vex ? require_avx(state) : require_sse(state);
 }
 
 }  // namespace penumbra::cpu

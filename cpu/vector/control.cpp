@@ -6,7 +6,7 @@
 namespace penumbra::cpu::ops {
 
 Outcome ldmxcsr(CpuContext& ctx, const Operands& ops) {
-  TRY(require_sse(ctx.state));
+  TRY(require_vector(ctx.state, ops));
   TRY_ASSIGN(u64 value, read_operand(ctx, ops, 0));
   if (value & ~u64{Mxcsr::kDefined}) return std::unexpected(Fault::gp());
   ctx.state.mxcsr = static_cast<u32>(value);
@@ -14,7 +14,7 @@ Outcome ldmxcsr(CpuContext& ctx, const Operands& ops) {
 }
 
 Outcome stmxcsr(CpuContext& ctx, const Operands& ops) {
-  TRY(require_sse(ctx.state));
+  TRY(require_vector(ctx.state, ops));
   TRY(write_operand(ctx, ops, 0, ctx.state.mxcsr));
   return Next::Continue;
 }

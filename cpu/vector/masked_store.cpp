@@ -45,7 +45,7 @@ Outcome masked_store(CpuContext& ctx, const Operands& ops, u32 size) {
 }  // namespace
 
 Outcome maskmovdqu(CpuContext& ctx, const Operands& ops) {
-  TRY(require_sse(ctx.state));
+  TRY(require_vector(ctx.state, ops));
   return masked_store(ctx, ops, 16);
 }
 

@@ -76,7 +76,7 @@ bool SlowPath::check_aligned(u64 linear, u64 alignment) {
 bool SlowPath::end_checked_sse(u64 form, cpu::Slot a, cpu::Slot b) {
   cpu::CpuState& s = context_.state;
   auto vector_at = [&](cpu::Slot slot) {
-    return load_from<cpu::V128>(reinterpret_cast<const u8*>(&s) + slot);
+    return load_from<cpu::VectorRegister>(reinterpret_cast<const u8*>(&s) + slot);
   };
   cpu::CheckedResult checked =
       cpu::end_checked(s.mxcsr, cpu::CheckedForm::decode(form), vector_at(a), vector_at(b));

@@ -41,12 +41,15 @@ struct LoadForWriteAccess {
 struct Vector16 {
   u64 low, high;
 };
+struct Vector32 {
+  Vector16 low, high;
+};
 
-/// Loads zero-extend into the whole slot: 64 bits, or 16 bytes for vectors.
+/// Loads zero-extend into the whole slot: 64 bits, or at least 16 bytes for vectors.
 template <class T, bool kVector>
 inline void put_loaded(CpuState* s, Slot d, T value) {
   u8* slot = reinterpret_cast<u8*>(s) + d;
-  if constexpr (sizeof(T) == 16) {
+  if constexpr (sizeof(T) >= 16) {
     store_to<T>(slot, value);
   } else if constexpr (kVector) {
     store_to<Vector16>(slot, {value, 0});
@@ -131,6 +134,7 @@ Handler integer_load(const MicroOp& op) {
 }
 
 Handler vector_load(const MicroOp& op) {
+  if (op.width == Width::W256) return load_form<LoadAccess, Vector32, true>(op);
   if (op.width == Width::W128) return load_form<LoadAccess, Vector16, true>(op);
   Handler handler = nullptr;
   for_width(op.width, [&]<class T>(T) { handler = load_form<LoadAccess, T, true>(op); });
@@ -144,6 +148,7 @@ Handler store_form(const MicroOp& op) {
 }
 
 Handler store_handler(const MicroOp& op) {
+  if (op.width == Width::W256) return store_form<Vector32, false>(op);
   if (op.width == Width::W128) return store_form<Vector16, false>(op);
   Handler handler = nullptr;
   for_width(op.width, [&]<class T>(T) {

@@ -64,6 +64,10 @@ PENUMBRA_HANDLER integer_from_vector(PENUMBRA_HANDLER_ARGUMENTS) {
   put<T>(s, u->d, static_cast<T>(value));
   PENUMBRA_NEXT;
 }
+PENUMBRA_HANDLER clear_upper(PENUMBRA_HANDLER_ARGUMENTS) {
+  put_vector(s, static_cast<Slot>(u->d + sizeof(V128)), _mm_setzero_si128());
+  PENUMBRA_NEXT;
+}
 template <class F, class V>
 PENUMBRA_HANDLER vector_flags(PENUMBRA_HANDLER_ARGUMENTS) {
   s->flag_source = F::eval(get<V>(s, u->a), get<V>(s, u->b));
@@ -109,6 +113,7 @@ Handler vector_handler(const MicroOp& op) {
 #define PENUMBRA_PICK_VectorTernaryImmediate(name) return vector_ternary_immediate<cpu::name>
 #define PENUMBRA_PICK_VectorFromInteger(name) return from_integer_handler<cpu::name>(op.width)
 #define PENUMBRA_PICK_IntegerFromVector(name) return from_vector_handler<cpu::name>(op)
+#define PENUMBRA_PICK_VectorClear(name) return clear_upper
 #define PENUMBRA_PICK_VectorFlags(name) return flags_handler_of<cpu::name>(op.width)
 #define PENUMBRA_VECTOR_OP(name, shape) \
   case Op::name:                        \

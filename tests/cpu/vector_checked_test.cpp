@@ -51,11 +51,13 @@ CheckedResult on_host(Binary compute, V128 a, V128 b, u32 mxcsr) {
   return {after, false};
 }
 
+VectorRegister in_register(V128 value) { return {{lanes<u64>(value)[0], lanes<u64>(value)[1]}}; }
+
 CheckedResult as_guest(Binary compute, CheckedForm form, V128 a, V128 b, u32 mxcsr) {
   fp_environment::enter(mxcsr);
   u32 before = begin_checked(mxcsr);
   compute(a, b);
-  CheckedResult result = end_checked(before, form, a, b);
+  CheckedResult result = end_checked(before, form, in_register(a), in_register(b));
   u32 left = fp_environment::leave(result.mxcsr);
   CHECK(left == result.mxcsr);
   return result;

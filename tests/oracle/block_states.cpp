@@ -58,6 +58,8 @@ Test block_test(std::vector<u8> code, u64 seed) {
   test.state.rflags |= random() & 0x8d5;
   for (unsigned i = 0; i < 32; ++i)
     test.state.fx.set(FxImage::kXmm + i * 8, draw_lane(random, seed));
+  for (auto& half : test.state.ymm_high)
+    for (u64& lane : half) lane = draw_lane(random, seed);
   return test;
 }
 

@@ -82,6 +82,13 @@ void compare_fpu(Differences& out, const Test& test, const FxImage& a, const FxI
     out.bytes(fmt::format("xmm{}", i), &a.bytes[FxImage::xmm(i)], &b.bytes[FxImage::xmm(i)], 16);
 }
 
+void compare_ymm_high(Differences& out, const Test& test, const MachineState& a,
+                      const MachineState& b) {
+  auto bytes = [](const auto& half) { return reinterpret_cast<const u8*>(half.data()); };
+  for (unsigned i = 0; i < (test.size == CodeSize::Long ? 16 : 8); ++i)
+    out.bytes(fmt::format("ymm_high{}", i), bytes(a.ymm_high[i]), bytes(b.ymm_high[i]), 16);
+}
+
 void compare_page(Differences& out, const PageImage& a, const PageImage& b) {
   for (size_t offset = 0; offset < kPageSize; offset += 16)
     out.bytes(fmt::format("[{:x}]", a.address + offset), &a.bytes[offset], &b.bytes[offset], 16);
@@ -160,6 +167,7 @@ std::vector<std::string> differences(const Test& test, const Result& expected, c
   u64 flags = kComparedFlags & ~u64{mask.flags};
   out.number("rflags", expected.state.rflags & flags, got.state.rflags & flags);
   compare_fpu(out, test, expected.state.fx, got.state.fx);
+  compare_ymm_high(out, test, expected.state, got.state);
   compare_memory(out, without_misaligned_sse(expected, got, mask.mxcsr_masks), got);
   return out.take();
 }

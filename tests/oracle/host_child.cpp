@@ -153,6 +153,18 @@ u64 segments_of(CodeSize size) {
   return cs | (u64{ss} << 48);
 }
 
+// The signal frame's XSAVE area (SDM 1, 13.4), and in it what Linux tells of its components.
+constexpr size_t kXsaveHeader = 512, kYmmHigh = 576, kFrameFeatures = 472;
+constexpr u64 kAvxComponent = 4;
+
+bool has_avx(const u8* area) { return load_from<u64>(area + kFrameFeatures) & kAvxComponent; }
+
+void store_ymm_high(MachineState& out, const u8* area) {
+  out.ymm_high = {};
+  bool in_use = has_avx(area) && (load_from<u64>(area + kXsaveHeader) & kAvxComponent);
+  if (in_use) __builtin_memcpy(out.ymm_high.data(), area + kYmmHigh, sizeof out.ymm_high);
+}
+
 void load_test(ucontext_t& context) {
   HostControl& control = *child.control;
   const MachineState& in = control.in;
@@ -164,7 +176,9 @@ void load_test(ucontext_t& context) {
   context.uc_flags |= 6;  // UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS: SS is what the frame says
   auto* fx = reinterpret_cast<u8*>(context.uc_mcontext.fpregs);
   __builtin_memcpy(fx, in.fx.bytes.data(), FxImage::kUnused);
-  store_to<u64>(fx + 512, 3);  // XSTATE_BV: x87 and SSE from the image, the rest initial
+  // XSTATE_BV: x87, SSE and AVX from the image, the rest initial.
+  store_to<u64>(fx + kXsaveHeader, has_avx(fx) ? 7 : 3);
+  if (has_avx(fx)) __builtin_memcpy(fx + kYmmHigh, in.ymm_high.data(), sizeof in.ymm_high);
   child.test_fs = in.fs_base;
   child.test_gs = in.gs_base;
   set_selectors(control.size == CodeSize::Long     ? 0
@@ -180,6 +194,7 @@ void store_result(const ucontext_t& context, Outcome outcome) {
   out.rip = static_cast<u64>(registers[REG_RIP]);
   out.rflags = static_cast<u64>(registers[REG_EFL]);
   __builtin_memcpy(out.fx.bytes.data(), context.uc_mcontext.fpregs, FxImage::kUnused);
+  store_ymm_high(out, reinterpret_cast<const u8*>(context.uc_mcontext.fpregs));
   out.fs_base = child.test_fs;
   out.gs_base = child.test_gs;
   control.outcome = outcome;

@@ -95,9 +95,12 @@ u64 interesting_lane(Random& random, unsigned style) {
   }
 }
 
-void draw_sse(FxImage& fx, Random& random) {
+void draw_vectors(MachineState& state, Random& random) {
+  FxImage& fx = state.fx;
   unsigned style = random();
   for (unsigned i = 0; i < 32; ++i) fx.set(FxImage::kXmm + i * 8, interesting_lane(random, style));
+  for (auto& half : state.ymm_high)
+    for (u64& lane : half) lane = interesting_lane(random, style);
   u32 mxcsr = 0x1f80 | (random() & 0xe03f);  // rounding, FTZ, DAZ (bit 6 below) and sticky bits
   if (chance(random, 2)) mxcsr &= ~0x803fu;
   if (chance(random, 4)) mxcsr |= 0x40;
@@ -178,6 +181,42 @@ void steer(MachineState& state, const MemoryForm& form, u64 address, Random& ran
   if (base) state.gpr[form.base] = target;
 }
 
+/// Bytes of an index of VGATHER and VPGATHER; 0: no such instruction.
+unsigned gather_index_size(const Instruction& in) {
+  switch (in.mnemonic) {
+    case ZYDIS_MNEMONIC_VGATHERDPS:
+    case ZYDIS_MNEMONIC_VGATHERDPD:
+    case ZYDIS_MNEMONIC_VPGATHERDD:
+    case ZYDIS_MNEMONIC_VPGATHERDQ:
+      return 4;
+    case ZYDIS_MNEMONIC_VGATHERQPS:
+    case ZYDIS_MNEMONIC_VGATHERQPD:
+    case ZYDIS_MNEMONIC_VPGATHERQD:
+    case ZYDIS_MNEMONIC_VPGATHERQQ:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+/// Indices around the base, near enough that most elements lie in mapped pages.
+void steer_gather(Test& test, const Instruction& in, unsigned index_size, Random& random) {
+  const MemoryForm& form = in.operands.memory;
+  MachineState& state = test.state;
+  u64 address = interesting_address(random, 8, test.size) - static_cast<u64>(form.displacement);
+  if (form.segment == Segment::Fs) address -= state.fs_base;
+  if (form.segment == Segment::Gs) address -= state.gs_base;
+  if (form.base < 16 && form.base != 4) state.gpr[form.base] = address;
+  u8 index[32];
+  for (unsigned at = 0; at < sizeof index; at += index_size) {
+    i64 value = static_cast<i64>(random() % 0x800 >> form.scale) - 0x40;
+    if (form.base >= 16) value += static_cast<i64>(address) >> form.scale;
+    std::memcpy(index + at, &value, index_size);
+  }
+  std::memcpy(state.fx.bytes.data() + FxImage::xmm(form.index), index, 16);
+  std::memcpy(state.ymm_high[form.index].data(), index + 16, 16);
+}
+
 bool is_string(const Instruction& in) {
   return in.operands.count == 0 && in.operands.at[0].is_memory() && in.operands.memory.base >= 6 &&
          in.operands.memory.base <= 7;
@@ -246,13 +285,14 @@ void steer_text(Test& test, const Instruction& in, u64 address, Random& random) 
 
 void steer_instruction(Test& test, const Instruction& in, Random& random) {
   if (is_string(in)) return steer_string(test, in, random);
+  if (unsigned size = gather_index_size(in)) return steer_gather(test, in, size, random);
   if (!has_memory(in)) {
     if (compares_text(in)) steer_text(test, in, 0, random);
     return;
   }
   unsigned size = memory_size(in);
   u64 address = interesting_address(random, std::max(size, 1u), test.size);
-  if (size >= 16 && !chance(random, 4)) address &= ~15ull;
+  if (size >= 16 && !chance(random, 4)) address &= ~u64{size - 1};
   steer(test.state, in.operands.memory, address, random);
   fill_operand(test, address, size, random);
   if (compares_text(in)) steer_text(test, in, address, random);
@@ -267,7 +307,7 @@ void draw_registers(Test& test, Random& random) {
   state.fs_base = kData + 0x100;
   state.gs_base = kData + 0x1000;
   state.rflags = 0x202 | (random() & 0x8d5) | (chance(random, 6) ? 0x400 : 0);
-  draw_sse(state.fx, random);
+  draw_vectors(state, random);
   draw_x87(state.fx, random);
 }
 

@@ -41,6 +41,8 @@ class Shrinker {
     attempt([&](Test& test) { test.state.rflags = plain.rflags; });
     attempt([&](Test& test) { test.state.fs_base = test.state.gs_base = 0; });
     attempt([&](Test& test) { test.state.fx = plain.fx; });
+    attempt([&](Test& test) { test.state.ymm_high = {}; });
+    for (unsigned i = 0; i < 16; ++i) attempt([&](Test& test) { test.state.ymm_high[i] = {}; });
     for (size_t offset = 0; offset < FxImage::kUnused; offset += offset < FxImage::kSt ? 2 : 8)
       attempt([&](Test& test) {
         size_t size = offset < FxImage::kSt ? 2 : 8;

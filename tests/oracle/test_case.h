@@ -41,6 +41,7 @@ struct MachineState {
   u64 rflags = 0x202;
   u64 fs_base = 0, gs_base = 0;
   FxImage fx;
+  std::array<std::array<u64, 2>, 16> ymm_high{};  ///< bits 255:128 of the YMM registers
 
   /// x87 and SSE as after FNINIT, every exception masked.
   static MachineState initial();

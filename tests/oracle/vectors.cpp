@@ -60,6 +60,8 @@ void visit_fields(MachineState& state, Visit visit) {
   for (unsigned i = 0; i < 8; ++i) visit(fmt::format("st{}", i).c_str(), fx + FxImage::st(i), 10u);
   for (unsigned i = 0; i < 16; ++i)
     visit(fmt::format("xmm{}", i).c_str(), fx + FxImage::xmm(i), 16u);
+  for (unsigned i = 0; i < 16; ++i)
+    visit(fmt::format("ymm_high{}", i).c_str(), raw(state.ymm_high[i][0]), 16u);
 }
 
 std::vector<Field> fields(MachineState state) {

@@ -53,6 +53,7 @@ enum class Shape : u8 {
   VectorTernaryImmediate,  ///< V128 d = f(V128 a, V128 b, V128 c, u8 immediate)
   VectorFromInteger,       ///< V128 d = f(V128 a, u64 b at width, u8 immediate)
   IntegerFromVector,       ///< u64 d = f(V a, u8 immediate), written at width; V by `from`
+  VectorClear,             ///< bits 255:128 of d = 0
   VectorFlags,             ///< flags (Explicit, u32) = f(V a, V b)
 };
 

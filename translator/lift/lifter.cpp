@@ -111,7 +111,7 @@ void Lifter::write_back(int i, Value value) {
 
 Slot Lifter::read_vector(int i, u32 size, bool aligned) {
   const Operand& o = operand(i);
-  if (o.kind == OperandKind::Xmm) return vector_slot(o.reg);
+  if (!o.is_memory()) return vector_slot(o.reg);
   Slot slot = vector_temporary();
   load_vector(slot, i, size, aligned);
   return slot;
@@ -122,7 +122,7 @@ void Lifter::check_aligned(const Address& where, u32 alignment) {
 }
 
 Address Lifter::vector_address(u32 size, Access access, bool aligned) {
-  if (!aligned || size != 16) return address(size, access);
+  if (!aligned || size < 16) return address(size, access);
   if (mode().is_long()) {
     Address where = address(size, access);
     check_aligned(where, size);

@@ -70,7 +70,7 @@ class Lifter {
   Slot read_vector(int i, u32 size, bool aligned);
   /// Loads memory operand i as read_vector() does, into a vector slot of the caller's choice.
   void load_vector(Slot d, int i, u32 size, bool aligned);
-  /// Stores the low `size` bytes (4, 8, 16) of a vector slot to memory operand i.
+  /// Stores the low `size` bytes (4 to 32) of a vector slot to memory operand i.
   void store_vector(int i, Slot value, u32 size, bool aligned);
   Slot mmx(int i) const { return mmx_slot(operand(i).reg & 7); }
 

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "cpu/ops.h"
+#include "translator/lift/avx.h"
 #include "translator/lift/integer.h"
 #include "translator/lift/vector.h"
 

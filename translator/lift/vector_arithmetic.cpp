@@ -5,9 +5,9 @@ namespace penumbra::translator {
 
 void lift_packed_binary(Lifter& l, u32 op) {
   if (!packed_usable(l)) return;
-  Slot d = vector_register(l, 0), b = vector_source(l, 1);
-  emit_binary(l, static_cast<Op>(op), d, d, b);
-  finish_packed(l, 0);
+  Slot a = first_source(l), b = second_source(l);
+  write_binary(l, static_cast<Op>(op), a, b);
+  if (is_mmx(l, 0)) finish_mmx(l, 0);
 }
 
 void lift_packed_halves(Lifter& l, u32 op) {
@@ -33,33 +33,31 @@ void lift_packed_high(Lifter& l, u32 op) {
 
 void lift_packed_shift(Lifter& l, u32 op) {
   if (!packed_usable(l)) return;
-  Slot d = vector_register(l, 0);
-  if (l.operand(1).kind == OperandKind::Immediate) {
+  Slot a = first_source(l);
+  if (l.operand(second_operand(l)).kind == OperandKind::Immediate) {
     constexpr u32 kImmediateForm =
         static_cast<u32>(Op::PsllwImmediate) - static_cast<u32>(Op::Psllw);
-    emit_unary(l, static_cast<Op>(op + kImmediateForm), d, d, immediate_of(l));
+    write_unary(l, static_cast<Op>(op + kImmediateForm), a, immediate_of(l));
   } else {
-    emit_binary(l, static_cast<Op>(op), d, d, vector_source(l, 1));
+    write_binary(l, static_cast<Op>(op), a, second_source(l));
   }
-  finish_packed(l, 0);
+  if (is_mmx(l, 0)) finish_mmx(l, 0);
 }
 
 void lift_byte_shift(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
-  Slot d = vector_register(l, 0);
-  emit_unary(l, static_cast<Op>(op), d, d, immediate_of(l));
+  if (!packed_usable(l)) return;
+  write_unary(l, static_cast<Op>(op), first_source(l), immediate_of(l));
 }
 
 void lift_vector_binary(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
-  Slot d = vector_register(l, 0), b = vector_source(l, 1);
-  emit_binary(l, static_cast<Op>(op), d, d, b);
+  if (!vector_usable(l)) return;
+  Slot a = first_source(l), b = second_source(l);
+  write_binary(l, static_cast<Op>(op), a, b);
 }
 
 void lift_vector_unary(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
-  Slot a = vector_source(l, 1);
-  emit_unary(l, static_cast<Op>(op), vector_register(l, 0), a);
+  if (!vector_usable(l)) return;
+  write_unary(l, static_cast<Op>(op), vector_source(l, 1));
 }
 
 }  // namespace penumbra::translator

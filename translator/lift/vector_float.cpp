@@ -2,6 +2,8 @@
 //
 // While every SSE exception is masked, an instruction is its micro-op. Once the guest unmasks one,
 // the micro-op runs between BeginSse and EndSse into a temporary, which is then committed.
+#include <algorithm>
+
 #include "cpu/semantics/vector_checked.h"
 #include "cpu/vector/mmx_conversion.h"
 #include "translator/lift/vector_forms.h"
@@ -13,17 +15,20 @@ using cpu::CheckedForm;
 
 bool is_checked(const Lifter& l) { return l.mode().has(CodeMode::kSseUnmasked); }
 
+bool is_narrowing(Op op) { return op == Op::Cvtsd2ss || op == Op::Cvtpd2ps; }
+bool is_scalar_narrowing(Op op) { return op == Op::Cvtsd2ss; }
+
 /// ADD, SUB, MUL and DIV stand in vector_float_ops.def in this order, each as PS, PD, SS, SD.
-CheckedForm form_of(Op op) {
-  if (op == Op::Cvtsd2ss) return {CheckedForm::Kind::Narrow, true, 1};
-  if (op == Op::Cvtpd2ps) return {CheckedForm::Kind::Narrow, true, 2};
-  if (op < Op::Addps || op > Op::Divsd) return {};
-  unsigned index = static_cast<unsigned>(op) - static_cast<unsigned>(Op::Addps);
+CheckedForm form_of(const MicroOp& op) {
+  u32 size = bytes(op.width);
+  if (is_narrowing(op.op))
+    return {CheckedForm::Kind::Narrow, true,
+            static_cast<u8>(is_scalar_narrowing(op.op) ? 1 : size / 8)};
+  if (op.op < Op::Addps || op.op > Op::Divsd) return {};
+  unsigned index = static_cast<unsigned>(op.op) - static_cast<unsigned>(Op::Addps);
   bool is_double = index % 2 != 0, scalar = index % 4 >= 2;
   return {static_cast<CheckedForm::Kind>(1 + index / 4), is_double,
-          static_cast<u8>(scalar      ? 1
-                          : is_double ? 2
-                                      : 4)};
+          static_cast<u8>(scalar ? 1 : size / (is_double ? 8 : 4))};
 }
 
 /// Names the operands, and the result so that no pass takes the arithmetic for dead.
@@ -33,8 +38,18 @@ void end_checked(Lifter& l, const MicroOp& op) {
           .a = op.a,
           .b = binary ? op.b : op.a,
           .c = op.d,
-          .immediate = form_of(op.op).encode()});
+          .immediate = form_of(op).encode()});
 }
+
+/// emit_float() into operand 0.
+void write_float(Lifter& l, MicroOp op) {
+  op.d = vector_register(l, 0);
+  emit_float(l, op);
+  finish_vector(l);
+}
+
+/// W256 where either side has 32 bytes: conversions change the size of lanes.
+Width float_width(const Lifter& l) { return std::max(vector_width(l, 0), vector_width(l, 1)); }
 
 /// As emit_float(), for a general register of `width`.
 void emit_float_to_integer(Lifter& l, MicroOp op) {
@@ -91,36 +106,36 @@ void emit_float(Lifter& l, MicroOp op) {
   l.emit({.op = Op::BeginSse});
   l.emit(op);
   end_checked(l, op);
-  emit_unary(l, Op::VectorMove, into, op.d);
+  bool wide = shape_of(op.op) != Shape::VectorFromInteger && op.width == Width::W256;
+  l.emit({.op = Op::VectorMove, .width = wide ? Width::W256 : Width::W128, .d = into, .a = op.d});
 }
 
 void lift_float_binary(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
-  Slot d = vector_register(l, 0), b = vector_source(l, 1);
-  emit_float(l, {.op = static_cast<Op>(op), .width = Width::W128, .d = d, .a = d, .b = b});
+  if (!vector_usable(l)) return;
+  Slot a = first_source(l), b = second_source(l);
+  write_float(l, {.op = static_cast<Op>(op), .width = vector_width(l), .a = a, .b = b});
 }
 
 void lift_float_unary(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   Slot a = vector_source(l, 1);
-  emit_float(l,
-             {.op = static_cast<Op>(op), .width = Width::W128, .d = vector_register(l, 0), .a = a});
+  write_float(l, {.op = static_cast<Op>(op), .width = float_width(l), .a = a});
 }
 
 void lift_float_compare(Lifter& l, u32 op) {
-  // SDM 2, CMPPS: legacy forms look at three bits of the immediate.
-  lift_float_binary(l, op + (immediate_of(l) & 7));
+  // SDM 2, CMPPS: legacy forms look at three bits of the immediate, VEX forms at five.
+  lift_float_binary(l, op + (immediate_of(l) & (is_vex(l) ? 31 : 7)));
 }
 
 void lift_float_flags(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   Slot a = vector_register(l, 0), b = vector_source(l, 1);
   if (is_checked(l)) emit_comparison_check(l, static_cast<Op>(op), a, b);
   l.emit({.op = static_cast<Op>(op), .width = Width::W128, .sets_flags = true, .a = a, .b = b});
 }
 
 void lift_float_to_integer(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   Slot a = vector_source(l, 1);
   emit_float_to_integer(l, {.op = static_cast<Op>(op),
                             .width = l.operand(0).width(),
@@ -129,9 +144,10 @@ void lift_float_to_integer(Lifter& l, u32 op) {
 }
 
 void lift_float_from_integer(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
-  Slot d = vector_register(l, 0), b = l.read_slot(1);
-  emit_float(l, {.op = static_cast<Op>(op), .width = l.operand(1).width(), .d = d, .a = d, .b = b});
+  if (!vector_usable(l)) return;
+  int source = second_operand(l);
+  Slot a = first_source(l), b = l.read_slot(source);
+  write_float(l, {.op = static_cast<Op>(op), .width = l.operand(source).width(), .a = a, .b = b});
 }
 
 void lift_float_to_mmx(Lifter& l, u32 op) {

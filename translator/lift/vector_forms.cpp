@@ -27,6 +27,15 @@ bool sse_usable(Lifter& l) {
   return l.mode().has(CodeMode::kTaskSwitched) ? refuse(l, Vector::Nm) : true;
 }
 
+bool avx_usable(Lifter& l) {
+  constexpr u32 kSseAndAvx = 6u << CodeMode::kXcr0;
+  bool enabled = l.mode().has(CodeMode::kOsXsave) && (l.mode().word & kSseAndAvx) == kSseAndAvx;
+  if (!enabled) return refuse(l, Vector::Ud);
+  return l.mode().has(CodeMode::kTaskSwitched) ? refuse(l, Vector::Nm) : true;
+}
+
+bool vector_usable(Lifter& l) { return is_vex(l) ? avx_usable(l) : sse_usable(l); }
+
 bool mmx_usable(Lifter& l) {
   if (l.mode().has(CodeMode::kEmulation)) return refuse(l, Vector::Ud);
   if (l.mode().has(CodeMode::kTaskSwitched)) return refuse(l, Vector::Nm);
@@ -42,6 +51,10 @@ bool sse_and_mmx_usable(Lifter& l) {
 
 bool packed_usable(Lifter& l, int i) {
   if (is_mmx(l, i)) return mmx_usable(l);
+  if (is_vex(l)) {
+    bool known = vector_width(l, i) == Width::W128 || l.model().has(cpu::Feature::Avx2);
+    return known ? avx_usable(l) : refuse(l, Vector::Ud);
+  }
   return l.model().has(cpu::Feature::Sse2) ? sse_usable(l) : refuse(l, Vector::Ud);
 }
 
@@ -51,7 +64,13 @@ Slot vector_register(const Lifter& l, int i) {
 
 Slot vector_source(Lifter& l, int i) {
   const Operand& o = l.operand(i);
-  return o.is_memory() ? l.read_vector(i, o.size, o.size == 16) : vector_register(l, i);
+  bool aligned = o.size == 16 && !is_vex(l);
+  return o.is_memory() ? l.read_vector(i, o.size, aligned) : vector_register(l, i);
+}
+
+void finish_vector(Lifter& l) {
+  if (is_vex(l) && l.operand(0).kind == OperandKind::Xmm)
+    l.emit({.op = Op::ClearUpper, .d = vector_register(l, 0)});
 }
 
 void emit_unary(Lifter& l, Op op, Slot d, Slot a, u8 immediate) {
@@ -60,6 +79,18 @@ void emit_unary(Lifter& l, Op op, Slot d, Slot a, u8 immediate) {
 
 void emit_binary(Lifter& l, Op op, Slot d, Slot a, Slot b, u8 immediate) {
   l.emit({.op = op, .width = Width::W128, .d = d, .a = a, .b = b, .immediate = immediate});
+}
+
+void write_unary(Lifter& l, Op op, Slot a, u8 immediate) {
+  Slot d = vector_register(l, 0);
+  l.emit({.op = op, .width = vector_width(l), .d = d, .a = a, .immediate = immediate});
+  finish_vector(l);
+}
+
+void write_binary(Lifter& l, Op op, Slot a, Slot b, u8 immediate) {
+  Slot d = vector_register(l, 0);
+  l.emit({.op = op, .width = vector_width(l), .d = d, .a = a, .b = b, .immediate = immediate});
+  finish_vector(l);
 }
 
 void enter_mmx(Lifter& l) {
@@ -74,7 +105,8 @@ void finish_mmx(Lifter& l, int written) {
 }
 
 void finish_packed(Lifter& l, int written) {
-  if (is_mmx(l, written)) finish_mmx(l, written);
+  if (is_mmx(l, written)) return finish_mmx(l, written);
+  finish_vector(l);
 }
 
 }  // namespace penumbra::translator

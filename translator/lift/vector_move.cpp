@@ -11,7 +11,7 @@ bool is_xmm(const Lifter& l, int i) { return l.operand(i).kind == OperandKind::X
 bool is_string_form(const Lifter& l) { return !is_xmm(l, 0) && !is_xmm(l, 1); }
 
 bool sse2_usable(Lifter& l) {
-  if (l.model().has(cpu::Feature::Sse2)) return sse_usable(l);
+  if (l.model().has(cpu::Feature::Sse2)) return vector_usable(l);
   l.raise(Vector::Ud);
   return false;
 }
@@ -30,6 +30,7 @@ void lift_movd_to_xmm(Lifter& l) {
   } else {
     emit_unary(l, Op::Movq, d, vector_register(l, 1));
   }
+  finish_vector(l);
 }
 
 void lift_movd_from_xmm(Lifter& l) {
@@ -42,22 +43,23 @@ void lift_movd_from_xmm(Lifter& l) {
 }  // namespace
 
 void lift_vector_move(Lifter& l, u32 alignment) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   bool aligned = static_cast<Alignment>(alignment) == Alignment::Natural;
   if (l.operand(0).is_memory())
     return l.store_vector(0, vector_register(l, 1), l.operand(0).size, aligned);
-  Slot d = vector_register(l, 0);
-  if (l.operand(1).is_memory()) return l.load_vector(d, 1, l.operand(1).size, aligned);
-  emit_unary(l, Op::VectorMove, d, vector_register(l, 1));
+  if (!l.operand(1).is_memory()) return write_unary(l, Op::VectorMove, vector_register(l, 1));
+  l.load_vector(vector_register(l, 0), 1, l.operand(1).size, aligned);
+  finish_vector(l);
 }
 
 void lift_vector_merge(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   if (l.operand(0).is_memory())
     return l.store_vector(0, vector_register(l, 1), l.operand(0).size, false);
-  Slot d = vector_register(l, 0);
-  if (l.operand(1).is_memory()) return l.load_vector(d, 1, l.operand(1).size, false);
-  emit_binary(l, static_cast<Op>(op), d, d, vector_register(l, 1));
+  if (!l.operand(1).is_memory())
+    return write_binary(l, static_cast<Op>(op), first_source(l), second_source(l));
+  l.load_vector(vector_register(l, 0), 1, l.operand(1).size, false);
+  finish_vector(l);
 }
 
 void lift_movsd(Lifter& l, u32) {
@@ -88,22 +90,21 @@ void lift_movd(Lifter& l, u32) {
 }
 
 void lift_move_low(Lifter& l, u32) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   if (l.operand(0).is_memory()) return l.store_vector(0, vector_register(l, 1), 8, false);
-  Slot d = vector_register(l, 0);
-  if (is_xmm(l, 1)) return emit_binary(l, Op::Punpckhqdq, d, vector_register(l, 1), d);
-  emit_binary(l, Op::Movsd, d, d, l.read_vector(1, 8, false));
+  Slot a = first_source(l), b = second_source(l);
+  if (is_xmm(l, second_operand(l))) return write_binary(l, Op::Punpckhqdq, b, a);
+  write_binary(l, Op::Movsd, a, b);
 }
 
 void lift_move_high(Lifter& l, u32) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   if (l.operand(0).is_memory()) {
     Slot high = l.vector_temporary();
     emit_unary(l, Op::Psrldq, high, vector_register(l, 1), 8);
     return l.store_vector(0, high, 8, false);
   }
-  Slot d = vector_register(l, 0);
-  emit_binary(l, Op::Punpcklqdq, d, d, l.read_vector(1, 8, false));
+  write_binary(l, Op::Punpcklqdq, first_source(l), second_source(l));
 }
 
 void lift_movntq(Lifter& l, u32) {

@@ -106,7 +106,7 @@ void set_user_mode(CpuState& state, CodeSize size, u64 page_table) {
   state.cr4 = Cr4::kDe | Cr4::kPse | Cr4::kPae | Cr4::kMce | Cr4::kPge | Cr4::kOsfxsr |
               Cr4::kOsxmmexcpt | Cr4::kFsgsbase | Cr4::kOsxsave;
   state.efer = Efer::kSce | Efer::kLme | Efer::kLma | Efer::kNxe;
-  state.xcr0 = 3;
+  state.xcr0 = 7;
   state.cpl = 3;
   state.activity = cpu::Activity::Running;
   state.interrupt_shadow = 0;
@@ -128,7 +128,8 @@ void load_state(CpuState& state, const MachineState& from) {
     auto& lanes = state.vector[i].lanes;
     lanes[0] = from.fx.get<u64>(FxImage::xmm(i));
     lanes[1] = from.fx.get<u64>(FxImage::xmm(i) + 8);
-    lanes[2] = lanes[3] = 0;
+    lanes[2] = from.ymm_high[i][0];
+    lanes[3] = from.ymm_high[i][1];
   }
   load_x87(state.x87, from.fx);
 }
@@ -144,6 +145,7 @@ MachineState store_state(const CpuState& state) {
   for (unsigned i = 0; i < 16; ++i) {
     to.fx.set(FxImage::xmm(i), state.vector[i].lanes[0]);
     to.fx.set(FxImage::xmm(i) + 8, state.vector[i].lanes[1]);
+    to.ymm_high[i] = {state.vector[i].lanes[2], state.vector[i].lanes[3]};
   }
   store_x87(to.fx, state.x87);
   return to;
