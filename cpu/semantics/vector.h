@@ -4,6 +4,7 @@
 // unmasks an exception gets the checked form of vector_checked.h.
 #pragma once
 
+#include "cpu/semantics/vector_avx.h"
 #include "cpu/semantics/vector_crypto.h"
 #include "cpu/semantics/vector_float.h"
 #include "cpu/semantics/vector_integer.h"

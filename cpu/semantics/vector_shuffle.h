@@ -258,6 +258,10 @@ struct Shufpd {
     return vector_of(Lanes<u64>{ExtractLane<u64>::eval<Width::W64>(a, immediate),
                                 ExtractLane<u64>::eval<Width::W64>(b, immediate >> 1)});
   }
+  [[gnu::always_inline]] static V256 eval(V256 a, V256 b, u8 immediate) {
+    return join(eval(halves(a).low, halves(b).low, immediate),
+                eval(halves(a).high, halves(b).high, immediate >> 2));
+  }
 };
 
 }  // namespace PENUMBRA_TARGET

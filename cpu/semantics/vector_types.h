@@ -110,6 +110,10 @@ template <class Narrow, class Wide, class V, class... More>
   }
 }
 
+/// What F works on at the least: V128, unless it names the type Only256.
+template <class F>
+using NarrowestOf = std::conditional_t<requires { typename F::Only256; }, V256, V128>;
+
 /// F::eval(values..., arguments...), by halves where F is a function of V128 alone.
 template <class F, class V>
 [[gnu::always_inline]] inline V eval_unary(V a, auto... immediate) {

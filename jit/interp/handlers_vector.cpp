@@ -103,8 +103,9 @@ Handler flags_handler_of(Width width) {
 
 Handler vector_handler(const MicroOp& op) {
   switch (op.op) {
-#define PENUMBRA_BY_WIDTH(handler, name) \
-  return op.width == Width::W256 ? handler<cpu::name, V256> : handler<cpu::name, V128>
+#define PENUMBRA_BY_WIDTH(handler, name)                    \
+  return op.width == Width::W256 ? handler<cpu::name, V256> \
+                                 : handler<cpu::name, cpu::NarrowestOf<cpu::name>>
 #define PENUMBRA_PICK_VectorUnary(name) PENUMBRA_BY_WIDTH(vector_unary, name)
 #define PENUMBRA_PICK_VectorBinary(name) PENUMBRA_BY_WIDTH(vector_binary, name)
 #define PENUMBRA_PICK_VectorUnaryImmediate(name) PENUMBRA_BY_WIDTH(vector_unary_immediate, name)

@@ -13,7 +13,8 @@ using frontend::Mnemonic;
 
 /// What instantiate() draws besides the form.
 struct Choice {
-  u8 reg = 0, rm = 1, base = 3, index = 6, scale = 0, vvvv = 2;
+  u8 reg = 0, rm = 1, base = 3, index = 6, scale = 0;
+  u8 vvvv = 0;  ///< 0 also where no register stands there
   bool reg_high = false, rm_high = false, index_high = false;
   u8 mod = 1;  ///< of a memory operand: 0, 1, 2
   bool sib = false, absolute = false;
@@ -101,18 +102,20 @@ std::expected<Instruction, frontend::DecodeError> decode_trimmed(std::vector<u8>
   return result;
 }
 
+bool chance(Random& random, unsigned one_in) { return random() % one_in == 0; }
+
 u8 pick(Random& random, std::initializer_list<u8> values) {
   return values.begin()[random() % values.size()];
 }
 
-void draw_addressing(Choice& c, CodeSize size, Random& random) {
+void draw_addressing(Choice& c, const Form& form, CodeSize size, Random& random) {
   c.base = pick(random, {3, 3, 4, 5, 6, 7, 0, 1, 2});
   c.rm_high = size == CodeSize::Long && random() % 4 == 0;
   c.index = random() % 8;
   c.index_high = size == CodeSize::Long && random() % 4 == 0;
   if (c.index == 4 && !c.index_high) c.index = 6;
   c.scale = random() % 4;
-  c.sib = random() % 4 == 0;
+  c.sib = form.vsib || random() % 4 == 0;
   c.mod = random() % 3;
   c.absolute = random() % 16 == 0;
   c.displacement = c.absolute ? 0x400 + static_cast<i32>(random() % 0x3000)
@@ -127,9 +130,9 @@ Choice draw(const Form& form, CodeSize size, Random& random) {
   c.reg_high = size == CodeSize::Long && random() % 4 == 0;
   c.rm = random() % 2 ? form.rm : random() % 8;
   c.rm_high = size == CodeSize::Long && random() % 4 == 0;
-  c.vvvv = random() % (size == CodeSize::Long ? 16 : 8);
+  c.vvvv = chance(random, 2) ? 0 : random() % (size == CodeSize::Long ? 16 : 8);
   c.immediate = random();
-  if (form.memory) draw_addressing(c, size, random);
+  if (form.memory) draw_addressing(c, form, size, random);
   c.lock = form.memory && random() % 8 == 0;
   c.repeat = random() % 4 == 0 ? pick(random, {0xf2, 0xf3}) : 0;
   return c;
@@ -157,6 +160,7 @@ CodeMode user_mode(CodeSize size) {
 
 std::vector<u8> plain(const Form& form, CodeSize size) {
   Choice choice;
+  choice.sib = form.vsib;
   choice.reg = form.reg;
   choice.rm = form.rm;
   auto bytes = assemble(form, size, choice);
@@ -186,6 +190,11 @@ bool is_prefix(unsigned opcode, CodeSize size) {
   }
 }
 
+/// AVX2's gathers need a SIB byte.
+bool is_gather(const Form& form) {
+  return form.vex && form.map == OpcodeMap::Map0f38 && form.opcode >= 0x90 && form.opcode <= 0x93;
+}
+
 bool rm_selects(const Form& form) {
   if (form.map == OpcodeMap::Primary) return form.opcode >= 0xd8 && form.opcode <= 0xdf;
   return form.map == OpcodeMap::Map0f && (form.opcode == 0x01 || form.opcode == 0xae);
@@ -196,7 +205,9 @@ void append_modrm_forms(std::vector<Form>& forms, Form form) {
     form.rm = 1;
     form.memory = true;
     forms.push_back(form);
-    form.memory = false;
+    form.vsib = is_gather(form);
+    if (form.vsib) forms.push_back(form);
+    form.memory = form.vsib = false;
     bool every_rm = rm_selects(form);
     for (form.rm = every_rm ? 0 : 1; form.rm < (every_rm ? 8 : 2); ++form.rm) forms.push_back(form);
   }

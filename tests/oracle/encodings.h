@@ -23,10 +23,11 @@ struct Form {
   u8 prefix;  ///< mandatory or operand-size prefix: 0, 66h, F2h, F3h
   bool w;     ///< REX.W or VEX.W
   bool vex;
-  bool l;       ///< VEX.L
-  u8 reg;       ///< ModRM.reg
-  u8 rm;        ///< ModRM.rm where it selects (x87, 0F 01, 0F AE), else 1
-  bool memory;  ///< ModRM is memory
+  bool l;             ///< VEX.L
+  u8 reg;             ///< ModRM.reg
+  u8 rm;              ///< ModRM.rm where it selects (x87, 0F 01, 0F AE), else 1
+  bool memory;        ///< ModRM is memory
+  bool vsib = false;  ///< with a SIB byte whose index is a vector
 };
 
 struct Drawn {
