@@ -46,13 +46,19 @@ bool is_register_prefetch(const ZydisDecodedInstruction& in) {
   return in.opcode_map == ZYDIS_OPCODE_MAP_0F && in.opcode == 0x0d && in.raw.modrm.mod == 3;
 }
 
+/// VPEXTRQ and VPINSRQ, which 64-bit mode alone has: elsewhere VEX.W is not ignored.
+bool is_quadword_lane(const ZydisDecodedInstruction& in) {
+  bool lane = in.opcode_map == ZYDIS_OPCODE_MAP_0F3A && (in.opcode == 0x16 || in.opcode == 0x22);
+  return lane && in.raw.vex.W != 0 && in.machine_mode != ZYDIS_MACHINE_MODE_LONG_64;
+}
+
 /// Whether the reference CPU has the encoding space at all.
 bool exists(const ZydisDecodedInstruction& in, CodeMode mode) {
   switch (in.encoding) {
     case ZYDIS_INSTRUCTION_ENCODING_LEGACY:
       return in.meta.isa_set != ZYDIS_ISA_SET_AMD3DNOW && !is_register_prefetch(in);
     case ZYDIS_INSTRUCTION_ENCODING_VEX:
-      return !mode.real_or_v86();  // SDM 2A 2.3.2
+      return !mode.real_or_v86() && !is_quadword_lane(in);  // SDM 2A 2.3.2
     default:
       return false;  // 3DNow!, XOP, EVEX, MVEX
   }

@@ -79,6 +79,10 @@ struct Mpsadbw {
     }
     return vector_of(sum);
   }
+  [[gnu::always_inline]] static V256 eval(V256 a, V256 b, u8 immediate) {
+    return join(eval(halves(a).low, halves(b).low, immediate),
+                eval(halves(a).high, halves(b).high, immediate >> 3));
+  }
 };
 
 /// The least word and, above it, the number of the first lane that has it.
@@ -152,6 +156,12 @@ struct BlendByImmediate {
     V128 mask = lane_mask<Lane>(immediate);
     return (b & mask) | (a & ~mask);
   }
+  /// Words: the same bits for both halves.
+  [[gnu::always_inline]] static V256 eval(V256 a, V256 b, u8 immediate) {
+    constexpr unsigned kInHalf = sizeof(Lane) == 2 ? 0 : 16 / sizeof(Lane);
+    return join(eval(halves(a).low, halves(b).low, immediate),
+                eval(halves(a).high, halves(b).high, immediate >> kInHalf));
+  }
 };
 using Pblendw = BlendByImmediate<u16>;
 using Blendps = BlendByImmediate<u32>;
@@ -208,6 +218,11 @@ struct ExtendLanes {
     Lanes<To> to;
     for (unsigned i = 0; i < 16 / sizeof(To); ++i) to[i] = static_cast<To>(from[i]);
     return vector_of(to);
+  }
+  [[gnu::always_inline]] static V256 eval(V256 a) {
+    constexpr u8 kTaken = 16 / sizeof(To) * sizeof(From);
+    V128 from = low_part(a);
+    return join(eval(from), eval(Psrldq::eval(from, kTaken)));
   }
 };
 using Pmovsxbw = ExtendLanes<i8, i16>;

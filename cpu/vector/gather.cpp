@@ -2,7 +2,7 @@
 // plus its own index; its mask is then cleared.
 //
 // A fault leaves the elements before it loaded and their masks cleared, so that the instruction
-// continues where it stopped.
+// continues where it stopped. The other masks stay as they are, as on the reference CPU.
 #include "cpu/operand_access.h"
 #include "cpu/segmentation.h"
 #include "cpu/vector/availability.h"
@@ -22,6 +22,14 @@ u64 element_offset(const CpuState& state, const Operands& ops, i64 index) {
   return offset & mask(ops.address_width);
 }
 
+template <class Element>
+Expected<Element> load_element(CpuContext& ctx, const Operands& ops, i64 index) {
+  u64 offset = element_offset(ctx.state, ops, index);
+  TRY_ASSIGN(u64 linear,
+             linear_address(ctx, ops.memory.segment, offset, sizeof(Element), Access::Read));
+  return ctx.memory.load<Element>(linear);
+}
+
 template <class Index, class Element>
 Outcome gather(CpuContext& ctx, const Operands& ops) {
   CpuState& state = ctx.state;
@@ -30,13 +38,13 @@ Outcome gather(CpuContext& ctx, const Operands& ops) {
   const u8* indices = bytes_of(state, ops.memory.index);
   unsigned count = ops.at[0].size / sizeof(Element);
   for (unsigned i = 0; i < count; ++i) {
-    if (load_from<std::make_signed_t<Element>>(mask_at + i * sizeof(Element)) >= 0) continue;
-    u64 offset = element_offset(state, ops, load_from<Index>(indices + i * sizeof(Index)));
-    TRY_ASSIGN(u64 linear,
-               linear_address(ctx, ops.memory.segment, offset, sizeof(Element), Access::Read));
-    TRY_ASSIGN(Element value, ctx.memory.load<Element>(linear));
-    store_to<Element>(to + i * sizeof(Element), value);
-    store_to<Element>(mask_at + i * sizeof(Element), 0);
+    u8* mask_element = mask_at + i * sizeof(Element);
+    if (load_from<std::make_signed_t<Element>>(mask_element) < 0) {
+      i64 index = load_from<Index>(indices + i * sizeof(Index));
+      TRY_ASSIGN(Element value, load_element<Element>(ctx, ops, index));
+      store_to<Element>(to + i * sizeof(Element), value);
+    }
+    store_to<Element>(mask_element, 0);
   }
   u32 size = ops.at[0].size;
   std::memset(to + size, 0, sizeof(VectorRegister) - size);

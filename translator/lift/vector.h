@@ -54,6 +54,8 @@ void lift_move_mask(Lifter& l, u32 op);  ///< MOVMSKPS, MOVMSKPD
 // vector_sse4.cpp
 void lift_packed_unary(Lifter& l, u32 op);  ///< integer, XMM or MMX: op0 = op(op1)
 void lift_pshufb(Lifter& l, u32);
+/// Integer only: op0 = op(op0, op1, immediate)
+void lift_packed_immediate(Lifter& l, u32 op);
 void lift_palignr(Lifter& l, u32);
 void lift_movddup(Lifter& l, u32);
 void lift_duplicate(Lifter& l, u32 lanes);    ///< MOVSLDUP, MOVSHDUP, as PSHUFD's immediate

@@ -93,6 +93,12 @@ void write_binary(Lifter& l, Op op, Slot a, Slot b, u8 immediate) {
   finish_vector(l);
 }
 
+void write_ternary(Lifter& l, Op op, Slot a, Slot b, Slot c) {
+  Slot d = vector_register(l, 0);
+  l.emit({.op = op, .width = vector_width(l), .d = d, .a = a, .b = b, .c = c});
+  finish_vector(l);
+}
+
 void enter_mmx(Lifter& l) {
   l.binary_into(kStatusSlot, Op::And, Width::W16, Value::in(kStatusSlot),
                 Value::of(static_cast<u16>(~kTop)), false);

@@ -50,9 +50,10 @@ void emit_binary(Lifter& l, Op op, Slot d, Slot a, Slot b, u8 immediate = 0);
 /// At the width of operand 0, which they write; upper halves are cleared as the encoding has it.
 void write_unary(Lifter& l, Op op, Slot a, u8 immediate = 0);
 void write_binary(Lifter& l, Op op, Slot a, Slot b, u8 immediate = 0);
+void write_ternary(Lifter& l, Op op, Slot a, Slot b, Slot c);
 
 /// Emits floating-point arithmetic `op` so that its exceptions are raised before its vector
-/// register is written.
+/// register is written. A narrower width than W256 leaves the upper half.
 void emit_float(Lifter& l, MicroOp op);
 
 /// MMX instructions set TOP to 0 and all tags to valid (SDM 1, 9.6.2).

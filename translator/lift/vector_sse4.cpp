@@ -5,25 +5,23 @@ namespace penumbra::translator {
 
 void lift_packed_unary(Lifter& l, u32 op) {
   if (!packed_usable(l)) return;
-  Slot a = vector_source(l, 1);
-  emit_unary(l, static_cast<Op>(op), vector_register(l, 0), a);
-  finish_packed(l, 0);
+  write_unary(l, static_cast<Op>(op), vector_source(l, 1));
+  if (is_mmx(l, 0)) finish_mmx(l, 0);
 }
 
 void lift_pshufb(Lifter& l, u32) {
   if (!packed_usable(l)) return;
-  Slot d = vector_register(l, 0), index = vector_source(l, 1), from = d;
-  if (is_mmx(l, 0)) {
-    // Three bits of an index count: both halves are the same.
-    from = l.vector_temporary();
-    emit_binary(l, Op::Punpcklqdq, from, d, d);
-  }
-  emit_binary(l, Op::Pshufb, d, from, index);
-  finish_packed(l, 0);
+  Slot from = first_source(l), index = second_source(l);
+  if (!is_mmx(l, 0)) return write_binary(l, Op::Pshufb, from, index);
+  // Three bits of an index count: both halves are the same.
+  Slot twice = l.vector_temporary();
+  emit_binary(l, Op::Punpcklqdq, twice, from, from);
+  emit_binary(l, Op::Pshufb, from, twice, index);
+  finish_mmx(l, 0);
 }
 
 void lift_palignr(Lifter& l, u32) {
-  if (!is_mmx(l, 0)) return lift_shuffle_binary(l, static_cast<u32>(Op::Palignr));
+  if (!is_mmx(l, 0)) return lift_packed_immediate(l, static_cast<u32>(Op::Palignr));
   if (!mmx_usable(l)) return;
   Slot d = vector_register(l, 0), low = vector_source(l, 1), both = l.vector_temporary();
   emit_binary(l, Op::Punpcklqdq, both, low, d);
@@ -31,23 +29,22 @@ void lift_palignr(Lifter& l, u32) {
   finish_mmx(l, 0);
 }
 
+void lift_packed_immediate(Lifter& l, u32 op) {
+  if (packed_usable(l)) lift_shuffle_binary(l, op);
+}
+
 void lift_movddup(Lifter& l, u32) {
-  if (!sse_usable(l)) return;
-  Slot source = l.read_vector(1, 8, false);
-  emit_binary(l, Op::Punpcklqdq, vector_register(l, 0), source, source);
+  if (!vector_usable(l)) return;
+  Slot source = vector_source(l, 1);
+  write_binary(l, Op::Punpcklqdq, source, source);
 }
 
 void lift_duplicate(Lifter& l, u32 lanes) {
-  if (!sse_usable(l)) return;
-  Slot source = vector_source(l, 1);
-  emit_unary(l, Op::Pshufd, vector_register(l, 0), source, static_cast<u8>(lanes));
+  if (!vector_usable(l)) return;
+  write_unary(l, Op::Pshufd, vector_source(l, 1), static_cast<u8>(lanes));
 }
 
 namespace {
-
-void emit_ternary(Lifter& l, Op op, Slot d, Slot a, Slot b, Slot c) {
-  l.emit({.op = op, .width = Width::W128, .d = d, .a = a, .b = b, .c = c});
-}
 
 /// A general register or memory, as the low lane of a vector.
 void move_from_integer(Lifter& l, Slot d, Slot source, Width width) {
@@ -62,9 +59,9 @@ void extract(Lifter& l, Slot d, Slot from, Op op, u8 lane) {
 }  // namespace
 
 void lift_blend_variable(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
-  Slot d = vector_register(l, 0), b = vector_source(l, 1);
-  emit_ternary(l, static_cast<Op>(op), d, d, b, vector_slot(0));
+  if (!vector_usable(l)) return;
+  Slot a = first_source(l), b = second_source(l);
+  write_ternary(l, static_cast<Op>(op), a, b, is_vex(l) ? vector_register(l, 3) : vector_slot(0));
 }
 
 void lift_sha(Lifter& l, u32 op) {
@@ -80,11 +77,11 @@ void lift_sha1_rounds(Lifter& l, u32) {
 void lift_sha256_rounds(Lifter& l, u32) {
   if (!sse_usable(l)) return;
   Slot d = vector_register(l, 0), b = l.read_vector(1, 16, false);
-  emit_ternary(l, Op::Sha256rnds2, d, d, b, vector_slot(0));
+  write_ternary(l, Op::Sha256rnds2, d, b, vector_slot(0));
 }
 
 void lift_extension(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
+  if (!packed_usable(l)) return;
   const Operand& operand = l.operand(1);
   Slot source;
   if (operand.is_memory() && operand.size == 2) {
@@ -93,22 +90,24 @@ void lift_extension(Lifter& l, u32 op) {
   } else {
     source = l.read_vector(1, operand.size, false);
   }
-  emit_unary(l, static_cast<Op>(op), vector_register(l, 0), source);
+  write_unary(l, static_cast<Op>(op), source);
 }
 
 void lift_insert(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
-  Slot value = l.read_slot(1), d = vector_register(l, 0);
+  if (!vector_usable(l)) return;
+  int from = second_operand(l);
+  Slot value = l.read_slot(from);
   l.emit({.op = static_cast<Op>(op),
-          .width = l.operand(1).width(),
-          .d = d,
-          .a = d,
+          .width = l.operand(from).width(),
+          .d = vector_register(l, 0),
+          .a = first_source(l),
           .b = value,
           .immediate = immediate_of(l)});
+  finish_vector(l);
 }
 
 void lift_extract(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   Slot from = vector_register(l, 1);
   if (!l.operand(0).is_memory())
     return extract(l, gpr_slot(l.operand(0).reg), from, static_cast<Op>(op), immediate_of(l));
@@ -118,17 +117,18 @@ void lift_extract(Lifter& l, u32 op) {
 }
 
 void lift_insertps(Lifter& l, u32) {
-  if (!sse_usable(l)) return;
-  Slot d = vector_register(l, 0), b = l.read_vector(1, 4, false);
+  if (!vector_usable(l)) return;
+  int from = second_operand(l);
+  Slot a = first_source(l), b = l.read_vector(from, 4, false);
   // Memory has one lane only.
-  u8 lanes = l.operand(1).is_memory() ? immediate_of(l) & 0x3f : immediate_of(l);
-  emit_binary(l, Op::Insertps, d, d, b, lanes);
+  u8 lanes = l.operand(from).is_memory() ? immediate_of(l) & 0x3f : immediate_of(l);
+  write_binary(l, Op::Insertps, a, b, lanes);
 }
 
 void lift_vector_test(Lifter& l, u32 op) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   Slot a = vector_register(l, 0), b = vector_source(l, 1);
-  l.emit({.op = static_cast<Op>(op), .width = Width::W128, .sets_flags = true, .a = a, .b = b});
+  l.emit({.op = static_cast<Op>(op), .width = vector_width(l), .sets_flags = true, .a = a, .b = b});
 }
 
 // -- text ----------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ Slot implicit_lengths(Lifter& l, Slot a, Slot b) {
 }  // namespace
 
 void lift_compare_text(Lifter& l, u32 argument) {
-  if (!sse_usable(l)) return;
+  if (!vector_usable(l)) return;
   TextForm form = static_cast<TextForm>(argument);
   Slot a = vector_register(l, 0), b = l.read_vector(1, 16, false);
   Slot lengths = is_explicit(form) ? explicit_lengths(l) : implicit_lengths(l, a, b);
@@ -179,6 +179,7 @@ void lift_compare_text(Lifter& l, u32 argument) {
     extract(l, gpr_slot(1), found, Op::Pextrd, 1);
   } else {
     emit_unary(l, Op::TextMask, vector_slot(0), found, immediate_of(l));
+    if (is_vex(l)) l.emit({.op = Op::ClearUpper, .d = vector_slot(0)});
   }
   l.emit({.op = Op::SetFlags, .sets_flags = true, .a = flags});
 }
