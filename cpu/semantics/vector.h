@@ -7,6 +7,7 @@
 #include "cpu/semantics/vector_avx.h"
 #include "cpu/semantics/vector_crypto.h"
 #include "cpu/semantics/vector_float.h"
+#include "cpu/semantics/vector_fused.h"
 #include "cpu/semantics/vector_integer.h"
 #include "cpu/semantics/vector_round.h"
 #include "cpu/semantics/vector_shuffle.h"

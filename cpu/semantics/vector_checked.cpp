@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "cpu/semantics/fp_environment.h"
+#include "cpu/semantics/soft_float.h"
 #include "cpu/semantics/vector_float.h"
 
 namespace penumbra::cpu {
@@ -187,15 +188,40 @@ u32 all_lanes(CheckedForm form, const VectorRegister& a, const VectorRegister& b
   return flags & ~kPreComputation;
 }
 
+u32 fused_flags(CheckedForm form, const CheckedOperands& in, u32 mxcsr) {
+  auto kind = static_cast<FusedKind>(form.detail);
+  u32 flags = 0;
+  for (unsigned i = 0; i < form.lanes; ++i) {
+    FusedSigns signs = fused_signs(kind, i);
+    SoftResult result =
+        form.is_double ? fused_multiply_add(kDouble, lane<Double>(in.a, i), lane<Double>(in.b, i),
+                                            lane<Double>(in.c, i), signs, mxcsr)
+                       : fused_multiply_add(kSingle, lane<Single>(in.a, i), lane<Single>(in.b, i),
+                                            lane<Single>(in.c, i), signs, mxcsr);
+    flags |= result.flags;
+  }
+  return flags & ~kPreComputation;
+}
+
+u32 to_half_flags(CheckedForm form, const VectorRegister& from, u32 mxcsr) {
+  mxcsr = half_rounding(mxcsr, form.detail);
+  u32 flags = 0;
+  for (unsigned i = 0; i < form.lanes; ++i)
+    flags |= half_from_single(lane<Single>(from, i), mxcsr).flags;
+  return flags & ~kPreComputation;
+}
+
 /// The exceptions after computation, found lane by lane. Changes the host's sticky bits.
-u32 post_computation(CheckedForm form, const VectorRegister& a, const VectorRegister& b,
-                     u32 guest_mxcsr) {
+u32 post_computation(CheckedForm form, const CheckedOperands& in, u32 guest_mxcsr) {
+  if (form.kind == CheckedForm::Kind::Fused) return fused_flags(form, in, guest_mxcsr);
+  if (form.kind == CheckedForm::Kind::ToHalf) return to_half_flags(form, in.b, guest_mxcsr);
+
   // SDM 1, 10.2.3.3: flush-to-zero needs underflow to be masked.
   if (Mxcsr::unmasked(guest_mxcsr) & Mxcsr::kUe) write_host(read_host() & ~Mxcsr::kFtz);
   if (form.kind == CheckedForm::Kind::Narrow)
-    return all_lanes<Double, Single>(form, b, b, guest_mxcsr);
-  return form.is_double ? all_lanes<Double, Double>(form, a, b, guest_mxcsr)
-                        : all_lanes<Single, Single>(form, a, b, guest_mxcsr);
+    return all_lanes<Double, Single>(form, in.b, in.b, guest_mxcsr);
+  return form.is_double ? all_lanes<Double, Double>(form, in.a, in.b, guest_mxcsr)
+                        : all_lanes<Single, Single>(form, in.a, in.b, guest_mxcsr);
 }
 
 }  // namespace
@@ -206,15 +232,14 @@ u32 begin_checked(u32 guest_mxcsr) {
   return guest_mxcsr | (host & Mxcsr::kSticky);
 }
 
-CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, const VectorRegister& a,
-                          const VectorRegister& b) {
+CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, const CheckedOperands& operands) {
   u32 host = read_host(), raised = host & Mxcsr::kSticky;
   u32 unmasked = Mxcsr::unmasked(guest_mxcsr);
   u32 before = raised & kPreComputation;
   if (before & unmasked) {
     raised = before;
   } else if ((unmasked & (Mxcsr::kOe | Mxcsr::kUe)) && form.kind != CheckedForm::Kind::Other) {
-    raised = before | post_computation(form, a, b, guest_mxcsr);
+    raised = before | post_computation(form, operands, guest_mxcsr);
   }
   write_host((host & ~Mxcsr::kSticky) | raised);
   return {guest_mxcsr | raised, (raised & unmasked) != 0};

@@ -12,19 +12,26 @@ namespace penumbra::cpu {
 
 /// What end_checked() has to know of the instruction. Only these kinds can overflow or underflow.
 struct CheckedForm {
-  enum class Kind : u8 { Other, Add, Subtract, Multiply, Divide, Narrow };
+  enum class Kind : u8 { Other, Add, Subtract, Multiply, Divide, Narrow, Fused, ToHalf };
 
   Kind kind = Kind::Other;
   bool is_double = false;  ///< lanes of the operands
   u8 lanes = 0;            ///< 1 for scalar forms
+  u8 detail = 0;           ///< FusedKind, or the immediate of VCVTPS2PH
 
   /// As the immediate of a micro-op.
   constexpr u64 encode() const {
-    return static_cast<u64>(kind) | u64{is_double} << 8 | u64{lanes} << 16;
+    return static_cast<u64>(kind) | u64{is_double} << 8 | u64{lanes} << 16 | u64{detail} << 24;
   }
   static constexpr CheckedForm decode(u64 word) {
-    return {static_cast<Kind>(word & 0xff), (word >> 8 & 1) != 0, static_cast<u8>(word >> 16)};
+    return {static_cast<Kind>(word & 0xff), (word >> 8 & 1) != 0, static_cast<u8>(word >> 16),
+            static_cast<u8>(word >> 24)};
   }
+};
+
+/// What the instruction had: c is the addend of fused ones.
+struct CheckedOperands {
+  VectorRegister a, b, c;
 };
 
 struct CheckedResult {
@@ -39,7 +46,6 @@ u32 begin_checked(u32 guest_mxcsr);
 /// Ends it, given what begin_checked() returned and the operands that the instruction had (a
 /// conversion's is b), of which form.lanes count. An unmasked pre-computation exception (IE, DE,
 /// ZE) sets no other flags (SDM 1, 11.5.3).
-CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, const VectorRegister& a,
-                          const VectorRegister& b);
+CheckedResult end_checked(u32 guest_mxcsr, CheckedForm form, const CheckedOperands& operands);
 
 }  // namespace penumbra::cpu

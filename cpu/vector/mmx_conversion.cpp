@@ -32,7 +32,7 @@ Expected<> run_checked(CpuState& state, Compute compute) {
   fp_environment::enter(state.mxcsr);
   u32 before = begin_checked(state.mxcsr);
   compute();
-  CheckedResult result = end_checked(before, {}, {}, {});
+  CheckedResult result = end_checked(before, {}, {});
   state.mxcsr = fp_environment::leave(result.mxcsr);
   if (!result.raises) return {};
   return std::unexpected(Fault::of(state.cr4 & Cr4::kOsxmmexcpt ? Vector::Xm : Vector::Ud));

@@ -73,13 +73,13 @@ bool SlowPath::check_aligned(u64 linear, u64 alignment) {
   return false;
 }
 
-bool SlowPath::end_checked_sse(u64 form, cpu::Slot a, cpu::Slot b) {
+bool SlowPath::end_checked_sse(u64 form, cpu::Slot a, cpu::Slot b, cpu::Slot c) {
   cpu::CpuState& s = context_.state;
   auto vector_at = [&](cpu::Slot slot) {
     return load_from<cpu::VectorRegister>(reinterpret_cast<const u8*>(&s) + slot);
   };
-  cpu::CheckedResult checked =
-      cpu::end_checked(s.mxcsr, cpu::CheckedForm::decode(form), vector_at(a), vector_at(b));
+  cpu::CheckedResult checked = cpu::end_checked(s.mxcsr, cpu::CheckedForm::decode(form),
+                                                {vector_at(a), vector_at(b), vector_at(c)});
   s.mxcsr = checked.mxcsr;
   if (checked.raises) fault_ = Fault::of(s.cr4 & cpu::Cr4::kOsxmmexcpt ? Vector::Xm : Vector::Ud);
   return !checked.raises;

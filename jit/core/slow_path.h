@@ -39,7 +39,7 @@ class SlowPath {
   bool check_fpu();
   bool check_aligned(u64 linear, u64 alignment);
   /// Op::EndSse: false where an unmasked exception stops the instruction.
-  bool end_checked_sse(u64 form, cpu::Slot a, cpu::Slot b);
+  bool end_checked_sse(u64 form, cpu::Slot a, cpu::Slot b, cpu::Slot c);
   /// Calls a named operation; a fault is returned, not kept.
   cpu::Outcome call(const translator::CallSite& site);
 

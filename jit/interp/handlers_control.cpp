@@ -89,7 +89,7 @@ PENUMBRA_HANDLER begin_sse(PENUMBRA_HANDLER_ARGUMENTS) {
 }
 
 PENUMBRA_HANDLER end_sse(PENUMBRA_HANDLER_ARGUMENTS) {
-  if (!engine(s).slow().end_checked_sse(u->immediate, u->a, u->b))
+  if (!engine(s).slow().end_checked_sse(u->immediate, u->a, u->b, u->c))
     return stop_before(s, u, left, Stop::Fault);
   PENUMBRA_NEXT;
 }

@@ -57,7 +57,7 @@ CheckedResult as_guest(Binary compute, CheckedForm form, V128 a, V128 b, u32 mxc
   fp_environment::enter(mxcsr);
   u32 before = begin_checked(mxcsr);
   compute(a, b);
-  CheckedResult result = end_checked(before, form, in_register(a), in_register(b));
+  CheckedResult result = end_checked(before, form, {in_register(a), in_register(b), {}});
   u32 left = fp_environment::leave(result.mxcsr);
   CHECK(left == result.mxcsr);
   return result;

@@ -15,7 +15,16 @@ void lift_broadcast_half(Lifter& l, u32);  ///< VBROADCASTF128
 void lift_insert_half(Lifter& l, u32);     ///< VINSERTF128
 void lift_extract_half(Lifter& l, u32);    ///< VEXTRACTF128
 void lift_permute_in_half(Lifter& l,
-                          u32 op);        ///< VPERMILPS, VPERMILPD; op is that of the vector form
-void lift_test_signs(Lifter& l, u32 op);  ///< VTESTPS, VTESTPD
+                          u32 op);         ///< VPERMILPS, VPERMILPD; op is that of the vector form
+void lift_half_to_single(Lifter& l, u32);  ///< VCVTPH2PS
+void lift_single_to_half(Lifter& l, u32);  ///< VCVTPS2PH
+/// FMA: operands 0, 1 and 2 in the order of the formula a * b + c.
+enum class FusedOrder : u32 { O132, O213, O231 };
+constexpr u32 fused(Op op, FusedOrder order) {
+  return static_cast<u32>(op) | static_cast<u32>(order) << 16;
+}
+void lift_fused(Lifter& l, u32 argument);         ///< argument: fused()
+void lift_fused_scalar(Lifter& l, u32 argument);  ///< upper lanes stay
+void lift_test_signs(Lifter& l, u32 op);          ///< VTESTPS, VTESTPD
 
 }  // namespace penumbra::translator

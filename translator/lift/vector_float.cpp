@@ -18,12 +18,26 @@ bool is_checked(const Lifter& l) { return l.mode().has(CodeMode::kSseUnmasked); 
 bool is_narrowing(Op op) { return op == Op::Cvtsd2ss || op == Op::Cvtpd2ps; }
 bool is_scalar_narrowing(Op op) { return op == Op::Cvtsd2ss; }
 
+/// The fused ones stand in vector_fused_ops.def by kind, the first four as PS, PD, SS, SD.
+CheckedForm fused_form(const MicroOp& op) {
+  unsigned index = static_cast<unsigned>(op.op) - static_cast<unsigned>(Op::Fmaddps);
+  unsigned in_pairs = index < 16 ? index / 4 : 4 + (index - 16) / 2;
+  bool is_double = index % 2 != 0, scalar = index < 16 && index % 4 >= 2;
+  u32 lanes = scalar ? 1 : bytes(op.width) / (is_double ? 8 : 4);
+  return {CheckedForm::Kind::Fused, is_double, static_cast<u8>(lanes), static_cast<u8>(in_pairs)};
+}
+
 /// ADD, SUB, MUL and DIV stand in vector_float_ops.def in this order, each as PS, PD, SS, SD.
 CheckedForm form_of(const MicroOp& op) {
   u32 size = bytes(op.width);
   if (is_narrowing(op.op))
     return {CheckedForm::Kind::Narrow, true,
             static_cast<u8>(is_scalar_narrowing(op.op) ? 1 : size / 8)};
+  if (op.op >= Op::Fmaddps && op.op <= Op::Fmsubaddpd) return fused_form(op);
+  if (op.op >= Op::Cvtps2phNearest && op.op <= Op::Cvtps2phCurrent) {
+    unsigned control = static_cast<unsigned>(op.op) - static_cast<unsigned>(Op::Cvtps2phNearest);
+    return {CheckedForm::Kind::ToHalf, false, static_cast<u8>(size / 4), static_cast<u8>(control)};
+  }
   if (op.op < Op::Addps || op.op > Op::Divsd) return {};
   unsigned index = static_cast<unsigned>(op.op) - static_cast<unsigned>(Op::Addps);
   bool is_double = index % 2 != 0, scalar = index % 4 >= 2;
@@ -33,11 +47,11 @@ CheckedForm form_of(const MicroOp& op) {
 
 /// Names the operands, and the result so that no pass takes the arithmetic for dead.
 void end_checked(Lifter& l, const MicroOp& op) {
-  bool binary = shape_of(op.op) == Shape::VectorBinary;
+  bool unary = op.b == kNoSlot;
   l.emit({.op = Op::EndSse,
           .a = op.a,
-          .b = binary ? op.b : op.a,
-          .c = op.d,
+          .b = unary ? op.a : op.b,
+          .c = op.c == kNoSlot ? op.d : op.c,
           .immediate = form_of(op).encode()});
 }
 
