@@ -42,11 +42,17 @@ CpuidResult standard_features(const CpuModel& model) {
   return result;
 }
 
-/// XSAVE: areas of XCR0 = 3 (x87 and SSE) in the standard form.
+constexpr u32 kXcr0Avx = 4, kLegacyAndHeader = 512 + 64, kAvxOffset = 576, kAvxSize = 256;
+
+/// Bytes of an XSAVE area; both formats have the same.
+u32 xsave_size(u64 xcr0) { return xcr0 & kXcr0Avx ? kAvxOffset + kAvxSize : kLegacyAndHeader; }
+
+/// XSAVE (SDM 1, 13.2), but for the sizes of what XCR0 enables.
 CpuidResult extended_state(const CpuModel& model, u32 subleaf) {
-  constexpr u32 kLegacyAndHeader = 512 + 64;
   if (!model.has(Feature::Xsave)) return {};
-  if (subleaf == 0) return {3, kLegacyAndHeader, kLegacyAndHeader, 0};
+  u32 components = 3 | (model.has(Feature::Avx) ? kXcr0Avx : 0);
+  if (subleaf == 0) return {components, 0, xsave_size(components), 0};
+  if (subleaf == 2 && model.has(Feature::Avx)) return {kAvxSize, kAvxOffset, 0, 0};
   return model.features(0xd, subleaf);
 }
 
@@ -134,6 +140,9 @@ CpuidResult cpuid(CpuContext& ctx, u32 leaf, u32 subleaf) {
   constexpr u32 kOsxsave = 1u << 27, kApic = 1u << 9;
   constexpr u32 kApicBaseMsr = 0x1b, kApicEnable = 1u << 11;
   CpuidResult result = ctx.model.cpuid(leaf, subleaf);
+  bool enabled_size =
+      leaf == 0xd && (subleaf == 0 || (subleaf == 1 && ctx.model.has(Feature::Xsavec)));
+  if (enabled_size && ctx.model.has(Feature::Xsave)) result.ebx = xsave_size(ctx.state.xcr0);
   if (leaf == 1 && (ctx.state.cr4 & Cr4::kOsxsave)) result.ecx |= kOsxsave;
   if ((leaf == 1 || leaf == 0x80000001) && (result.edx & kApic)) {
     auto base = ctx.environment.apic_read_msr(kApicBaseMsr);

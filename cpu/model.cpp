@@ -47,6 +47,8 @@ constexpr Dependency kDependencies[] = {
     {Feature::Sha, Feature::Sse2},         {Feature::Avx, Feature::Xsave},
     {Feature::Avx, Feature::Sse2},         {Feature::Avx2, Feature::Avx},
     {Feature::Fma, Feature::Avx},          {Feature::F16c, Feature::Avx},
+    {Feature::Xsavec, Feature::Xsave},     {Feature::Xgetbv1, Feature::Xsave},
+    {Feature::Xsaves, Feature::Xsavec},
 };
 
 void apply(CpuidResult& result, const FeatureRow& row) {

@@ -51,9 +51,9 @@ constexpr KeptMsr kKept[] = {
 
 constexpr u32 kTsc = 0x10, kApicBase = 0x1b, kTscAdjust = 0x3b, kPatchLevel = 0x8b, kMtrrCap = 0xfe,
               kMcgCap = 0x179, kDebugControl = 0x1d9, kMtrrVariable = 0x200, kPat = 0x277,
-              kMtrrDefault = 0x2ff, kMcBanks = 0x400, kTscDeadline = 0x6e0, kX2Apic = 0x800,
-              kEfer = 0xc0000080, kFsBase = 0xc0000100, kGsBase = 0xc0000101, kHwcr = 0xc0010015,
-              kDeConfig = 0xc0011029;
+              kMtrrDefault = 0x2ff, kXss = 0xda0, kMcBanks = 0x400, kTscDeadline = 0x6e0,
+              kX2Apic = 0x800, kEfer = 0xc0000080, kFsBase = 0xc0000100, kGsBase = 0xc0000101,
+              kHwcr = 0xc0010015, kDeConfig = 0xc0011029;
 constexpr u32 kMtrrFixed[11] = {0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
                                 0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
 constexpr u32 kBanks = std::size(StoredMsrs{}.mc_bank), kVariableRanges = 8;
@@ -146,6 +146,8 @@ std::optional<u64> computed(CpuContext& ctx, u32 index) {
       return kMtrrCapabilities;
     case kDebugControl:
       return 0;
+    case kXss:  // no supervisor component exists
+      return ctx.model.has(Feature::Xsaves) ? std::optional<u64>(0) : std::nullopt;
     case kEfer:
       return ctx.state.efer;
     case kDeConfig:
@@ -234,7 +236,9 @@ Expected<> write_msr(CpuContext& ctx, u32 index, u64 value) {
   MemoryTypes types(ctx, index);
   if (types.slot()) return write_checked(*types.slot(), value, types.takes(value));
   if (is_machine_check(ctx.model, index)) return write_machine_check(state.msr, index, value);
-  bool ignored = index == kDeConfig || (index == kDebugControl && value < 0x40);
+  bool no_supervisor_state = index == kXss && value == 0 && ctx.model.has(Feature::Xsaves);
+  bool ignored =
+      index == kDeConfig || (index == kDebugControl && value < 0x40) || no_supervisor_state;
   if (ignored) return {};
   return general_protection();
 }

@@ -1,10 +1,14 @@
-// XSAVE, XSAVEOPT and XRSTOR in the standard format (SDM 1, 13.7, 13.8, 13.9).
+// XSAVE and its relatives (SDM 1, 13.7 to 13.12). AVX state is the only component behind the legacy
+// region, so it has the same place in the standard and in the compacted format.
 //
 // A component is in its initial configuration when its registers say so, not by history, so that a
-// saved image depends on the state alone. XSAVEOPT uses the init optimization only.
+// saved image depends on the state alone. XSAVEOPT and XSAVES use the init optimization only.
 #include "cpu/ops.h"
+#include "cpu/semantics/fp_environment.h"
+#include "cpu/system/privilege.h"
 #include "cpu/x87/legacy_region.h"
 #include "cpu/x87/unit.h"
+#include "cpu/x87/xsave_state.h"
 
 namespace penumbra::cpu::ops {
 
@@ -12,7 +16,7 @@ using namespace x87;
 
 namespace {
 
-constexpr u64 kX87 = 1, kSse = 2, kAvx = 4;
+constexpr u64 kX87 = 1, kSse = 2, kAvx = 4, kCompacted = bit(63);
 constexpr u32 kHeader = 512, kHeaderSize = 64, kAvxOffset = 576, kAvxSize = 256;
 
 /// An XSAVE area that has been checked: where it is and which components the instruction works on.
@@ -35,24 +39,9 @@ Expected<Area> open_area(const CpuContext& ctx, const Operands& ops, Access acce
   return area;
 }
 
-bool x87_in_use(const X87State& x87) {
-  bool initial = x87.control == Control::kInitial && x87.status == 0 && x87.tags == 0 &&
-                 x87.opcode == 0 && x87.ip == 0 && x87.dp == 0 && x87.cs == 0 && x87.ds == 0;
-  for (const X87Register& reg : x87.registers) initial &= reg.mantissa == 0 && reg.exponent == 0;
-  return !initial;
-}
-
-bool lanes_in_use(const CpuState& state, unsigned first_lane) {
-  u64 any = 0;
-  for (unsigned i = 0; i < xmm_count(state); ++i)
-    any |= state.vector[i].lanes[first_lane] | state.vector[i].lanes[first_lane + 1];
-  return any != 0;
-}
-
-/// XINUSE.
-u64 in_use(const CpuState& state) {
-  return (x87_in_use(state.x87) ? kX87 : 0) | (lanes_in_use(state, 0) ? kSse : 0) |
-         (lanes_in_use(state, 2) ? kAvx : 0);
+/// XSTATE_BV of compacted images also counts MXCSR as SSE state (SDM 1, 13.10).
+u64 in_use_compacted(const CpuState& state) {
+  return xsave_in_use(state) | (state.mxcsr != Mxcsr::kDefault ? kSse : 0);
 }
 
 /// One contiguous piece of the area.
@@ -65,7 +54,9 @@ Expected<> write_piece(CpuContext& ctx, const Area& area, LegacyRegion& region, 
                           Privilege::Current);
 }
 
-Expected<> write_legacy(CpuContext& ctx, const Area& area, u64 written, PointerFormat format) {
+/// `control` tells of MXCSR, which has a rule of its own in each format.
+Expected<> write_legacy(CpuContext& ctx, const Area& area, u64 written, bool control,
+                        PointerFormat format) {
   LegacyRegion region;
   region.put_x87(ctx, format);
   region.put_mxcsr(ctx);
@@ -74,7 +65,7 @@ Expected<> write_legacy(CpuContext& ctx, const Area& area, u64 written, PointerF
     TRY(write_piece(ctx, area, region, {0, LegacyRegion::kMxcsr}));
     TRY(write_piece(ctx, area, region, {LegacyRegion::kRegisters, 128}));
   }
-  if (area.wants(kSse | kAvx)) TRY(write_piece(ctx, area, region, {LegacyRegion::kMxcsr, 8}));
+  if (control) TRY(write_piece(ctx, area, region, {LegacyRegion::kMxcsr, 8}));
   if (written & kSse) {
     TRY(write_piece(ctx, area, region, {LegacyRegion::kXmm, 16 * xmm_count(ctx.state)}));
   }
@@ -91,27 +82,55 @@ Expected<> write_avx(CpuContext& ctx, const Area& area) {
 
 enum class InitOptimization : bool { No, Yes };
 
+u32 area_size(const Area& area) {
+  return area.wants(kAvx) ? kAvxOffset + kAvxSize : kHeader + kHeaderSize;
+}
+
 Outcome save(CpuContext& ctx, const Operands& ops, PointerFormat format,
              InitOptimization optimization) {
   TRY_ASSIGN(Area area, open_area(ctx, ops, Access::Write));
-  u32 size = area.wants(kAvx) ? kAvxOffset + kAvxSize : kHeader + kHeaderSize;
-  TRY(ctx.memory.probe(area.linear, size, Access::Write, Privilege::Current));
+  TRY(ctx.memory.probe(area.linear, area_size(area), Access::Write, Privilege::Current));
   TRY_ASSIGN(u64 present, ctx.memory.load<u64>(area.linear + kHeader));
-  u64 used = in_use(ctx.state);
+  u64 used = xsave_in_use(ctx.state);
   u64 written = optimization == InitOptimization::Yes ? area.requested & used : area.requested;
-  TRY(write_legacy(ctx, area, written, format));
+  TRY(write_legacy(ctx, area, written, area.wants(kSse | kAvx), format));
   if (written & kAvx) TRY(write_avx(ctx, area));
   present = (present & ~area.requested) | (used & area.requested);
   TRY(ctx.memory.store<u64>(area.linear + kHeader, present));
   return Next::Continue;
 }
 
-/// XSTATE_BV names enabled components only; the rest of a standard header is 0.
-Expected<u64> check_header(CpuContext& ctx, const Area& area) {
-  u64 header[kHeaderSize / 8];
-  TRY(ctx.memory.read(area.linear + kHeader, header, kHeaderSize, Privilege::Current));
-  if ((header[0] & ~ctx.state.xcr0) || header[1] || header[2]) return std::unexpected(Fault::gp());
-  return header[0];
+/// XSAVEC and XSAVES.
+Outcome save_compacted(CpuContext& ctx, const Operands& ops, PointerFormat format) {
+  TRY_ASSIGN(Area area, open_area(ctx, ops, Access::Write));
+  TRY(ctx.memory.probe(area.linear, area_size(area), Access::Write, Privilege::Current));
+  u64 written = area.requested & in_use_compacted(ctx.state);
+  TRY(write_legacy(ctx, area, written, written & kSse, format));
+  if (written & kAvx) TRY(write_avx(ctx, area));
+  TRY(ctx.memory.store<u64>(area.linear + kHeader, written));
+  TRY(ctx.memory.store<u64>(area.linear + kHeader + 8, kCompacted | area.requested));
+  return Next::Continue;
+}
+
+/// XSTATE_BV and whether the image is compacted.
+struct Header {
+  u64 present = 0;
+  bool compacted = false;
+};
+
+/// SDM 1, 13.8: what makes a header invalid.
+Expected<Header> check_header(CpuContext& ctx, const Area& area) {
+  u64 words[kHeaderSize / 8];
+  TRY(ctx.memory.read(area.linear + kHeader, words, kHeaderSize, Privilege::Current));
+  bool compacted = (words[1] & kCompacted) && ctx.model.has(Feature::Xsavec);
+  u64 allowed = ctx.state.xcr0, reserved = words[1];
+  if (compacted) {
+    reserved = words[1] & ~(kCompacted | ctx.state.xcr0);
+    allowed &= words[1];
+    for (unsigned i = 3; i < kHeaderSize / 8; ++i) reserved |= words[i];
+  }
+  if ((words[0] & ~allowed) || reserved || words[2]) return std::unexpected(Fault::gp());
+  return Header{words[0], compacted};
 }
 
 void restore_x87(CpuState& state, const LegacyRegion& region, bool present, PointerFormat format) {
@@ -135,21 +154,50 @@ void restore_avx(CpuState& state, const u8* upper, bool present) {
   }
 }
 
-Outcome restore(CpuContext& ctx, const Operands& ops, PointerFormat format) {
-  TRY_ASSIGN(Area area, open_area(ctx, ops, Access::Read));
-  TRY_ASSIGN(u64 present, check_header(ctx, area));
+/// Which MXCSR an image gives: standard ones always have it, compacted ones with SSE state.
+Expected<> restore_mxcsr(CpuState& state, const Area& area, const Header& header,
+                         const LegacyRegion& region) {
+  if (!area.wants(header.compacted ? kSse : kSse | kAvx)) return {};
+  bool initial = header.compacted && !(header.present & kSse);
+  if (!initial && !region.mxcsr_is_valid()) return std::unexpected(Fault::gp());
+  state.mxcsr = initial ? Mxcsr::kDefault : region.mxcsr();
+  return {};
+}
+
+Outcome restore_image(CpuContext& ctx, const Area& area, const Header& header,
+                      PointerFormat format) {
   LegacyRegion region;
   TRY(ctx.memory.read(area.linear, region.data(), LegacyRegion::kSize, Privilege::Current));
   u8 upper[kAvxSize] = {};
+  u64 present = header.present;
   if (area.requested & present & kAvx)
     TRY(ctx.memory.read(area.linear + kAvxOffset, upper, kAvxSize, Privilege::Current));
-  bool loads_mxcsr = area.wants(kSse | kAvx);
-  if (loads_mxcsr && !region.mxcsr_is_valid()) return std::unexpected(Fault::gp());
-  if (loads_mxcsr) ctx.state.mxcsr = region.mxcsr();
+  TRY(restore_mxcsr(ctx.state, area, header, region));
   if (area.wants(kX87)) restore_x87(ctx.state, region, present & kX87, format);
   if (area.wants(kSse)) restore_xmm(ctx.state, region, present & kSse);
   if (area.wants(kAvx)) restore_avx(ctx.state, upper, present & kAvx);
   return Next::EndBlock;
+}
+
+Outcome restore(CpuContext& ctx, const Operands& ops, PointerFormat format) {
+  TRY_ASSIGN(Area area, open_area(ctx, ops, Access::Read));
+  TRY_ASSIGN(Header header, check_header(ctx, area));
+  return restore_image(ctx, area, header, format);
+}
+
+/// XRSTORS takes compacted images only.
+Outcome restore_supervisor(CpuContext& ctx, const Operands& ops, PointerFormat format) {
+  TRY(require_cpl0(ctx.state));
+  TRY_ASSIGN(Area area, open_area(ctx, ops, Access::Read));
+  TRY_ASSIGN(Header header, check_header(ctx, area));
+  if (!header.compacted) return std::unexpected(Fault::gp());
+  return restore_image(ctx, area, header, format);
+}
+
+/// XSAVES: IA32_XSS is 0, so there are no other components than XSAVEC's.
+Outcome save_supervisor(CpuContext& ctx, const Operands& ops, PointerFormat format) {
+  TRY(require_cpl0(ctx.state));
+  return save_compacted(ctx, ops, format);
 }
 
 }  // namespace
@@ -171,6 +219,25 @@ Outcome xrstor(CpuContext& ctx, const Operands& ops) {
 }
 Outcome xrstor64(CpuContext& ctx, const Operands& ops) {
   return restore(ctx, ops, PointerFormat::Offsets64);
+}
+
+Outcome xsavec(CpuContext& ctx, const Operands& ops) {
+  return save_compacted(ctx, ops, PointerFormat::Selectors);
+}
+Outcome xsavec64(CpuContext& ctx, const Operands& ops) {
+  return save_compacted(ctx, ops, PointerFormat::Offsets64);
+}
+Outcome xsaves(CpuContext& ctx, const Operands& ops) {
+  return save_supervisor(ctx, ops, PointerFormat::Selectors);
+}
+Outcome xsaves64(CpuContext& ctx, const Operands& ops) {
+  return save_supervisor(ctx, ops, PointerFormat::Offsets64);
+}
+Outcome xrstors(CpuContext& ctx, const Operands& ops) {
+  return restore_supervisor(ctx, ops, PointerFormat::Selectors);
+}
+Outcome xrstors64(CpuContext& ctx, const Operands& ops) {
+  return restore_supervisor(ctx, ops, PointerFormat::Offsets64);
 }
 
 }  // namespace penumbra::cpu::ops

@@ -191,6 +191,7 @@ std::optional<Options> parse(int count, char** arguments) {
 
 std::string kind_of(const frontend::Instruction& in) {
   if (in.operands.x87_opcode != 0) return "x87";
+  if (in.operands.vex && in.operands.at[0].kind != OperandKind::Gpr) return "avx";
   for (const Operand& operand : in.operands.at)
     if (operand.kind == OperandKind::Xmm || operand.kind == OperandKind::Mmx) return "vector";
   return "integer";

@@ -373,6 +373,60 @@ TEST_CASE("XSAVEOPT leaves initial components out", "[x87]") {
   CHECK(x.at<u64>(576 + 3 * 16 + 8) == 1);
 }
 
+TEST_CASE("XSAVEC writes what is in use, and XRSTOR reads it", "[x87]") {
+  for (u64 mask = 0; mask < 8; ++mask) {
+    Extended x;
+    x.request(mask);
+    std::memset(x.memory.at(kBase), 0xcc, 512);
+    std::memset(x.memory.at(kBase + 512), 0, 512);
+    for (VectorRegister& reg : x.state.vector) reg.lanes[2] = reg.lanes[3] = 0;
+    x.state.mxcsr = 0x1f82;
+    REQUIRE(x.save(ops::xsavec64));
+    CHECK(x.at<u64>(512) == (mask & 3));
+    CHECK(x.at<u64>(520) == (bit(63) | mask));
+    CHECK((x.at<u32>(24) == 0x1f82) == ((mask & 2) != 0));
+    CpuState before = x.state;
+    x.fill(99);
+    x.request(7);
+    REQUIRE(x.restore());
+    CHECK(x.state.mxcsr == (mask & 2 ? 0x1f82 : 0x1f80));
+    CHECK(same_registers((mask & 1 ? before : CpuState{}).x87, x.state.x87));
+    CHECK(same_vectors(mask & 2 ? before : CpuState{}, x.state, 4));
+  }
+}
+
+TEST_CASE("MXCSR counts as SSE state in a compacted image", "[x87]") {
+  Extended x;
+  for (VectorRegister& reg : x.state.vector) reg = {};
+  x.state.mxcsr = 0x1f80;
+  REQUIRE(x.save(ops::xsavec64));
+  CHECK((x.at<u64>(512) & 6) == 0);
+  x.state.mxcsr = 0x1fa0;
+  REQUIRE(x.save(ops::xsaves64));
+  CHECK((x.at<u64>(512) & 6) == 2);
+}
+
+TEST_CASE("what XSAVES and XRSTORS refuse", "[x87]") {
+  Extended x;
+  REQUIRE(x.save(ops::xsaves64));
+  CHECK(x.memory_form(ops::xrstors64, 512) == Outcome(Next::EndBlock));
+  struct Bad {
+    u32 at;
+    u64 value;
+  };
+  // XSTATE_BV beyond XCOMP_BV, XCOMP_BV beyond XCR0, a standard image, the reserved rest.
+  for (Bad bad : {Bad{512, 8}, Bad{520, bit(63) | 0xf}, Bad{520, bit(63) | 1}, Bad{520, 0},
+                  Bad{528, 1}, Bad{536, 1}, Bad{568, 1}}) {
+    Extended y;
+    REQUIRE(y.save(ops::xsaves64));
+    store_to<u64>(y.memory.at(kBase + bad.at), bad.value);
+    CHECK(fault_of(y.memory_form(ops::xrstors64, 512)) == Fault::gp(0));
+  }
+  x.state.cpl = 3;
+  CHECK(fault_of(x.save(ops::xsaves64)) == Fault::gp(0));
+  CHECK(fault_of(x.memory_form(ops::xrstors64, 512)) == Fault::gp(0));
+}
+
 TEST_CASE("what XSAVE and XRSTOR refuse", "[x87]") {
   Extended x;
   x.state.reg(Reg::Rsi) = kBase + 32;

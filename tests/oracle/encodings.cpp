@@ -130,7 +130,8 @@ Choice draw(const Form& form, CodeSize size, Random& random) {
   c.reg_high = size == CodeSize::Long && random() % 4 == 0;
   c.rm = random() % 2 ? form.rm : random() % 8;
   c.rm_high = size == CodeSize::Long && random() % 4 == 0;
-  c.vvvv = chance(random, 2) ? 0 : random() % (size == CodeSize::Long ? 16 : 8);
+  c.vvvv = random() % (size == CodeSize::Long ? 16 : 8);
+  if (form.vex && chance(random, 2)) c.vvvv = 0;
   c.immediate = random();
   if (form.memory) draw_addressing(c, form, size, random);
   c.lock = form.memory && random() % 8 == 0;
