@@ -163,6 +163,7 @@ TEST_CASE("XCR0", "[system]") {
   m.state.reg(Reg::Rax) = 1;
   m.state.reg(Reg::Rcx) = 1;
   CHECK(outcome_text(ops::xsetbv(m.ctx, {})) == "#GP(0)");
+  m.state.x87 = {};
   m.state.vector[3].lanes[2] = 1;
   CHECK(outcome_text(ops::xgetbv(m.ctx, {})) == "ok");
   CHECK(m.state.reg(Reg::Rax) == 4);
