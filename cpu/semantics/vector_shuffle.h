@@ -17,6 +17,10 @@ struct VectorMove {
     return a;
   }
 };
+/// What VEX forms of 128 bits do to the register behind their result.
+struct ClearUpper {
+  [[gnu::always_inline]] static V256 eval(V256 a) { return join(low_part(a), _mm_setzero_si128()); }
+};
 /// MOVQ xmm, xmm: the low quadword, zero-extended.
 struct Movq {
   [[gnu::always_inline]] static V128 eval(V128 a) { return zero_extend_half(a); }

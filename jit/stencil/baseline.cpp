@@ -266,7 +266,7 @@ bool Baseline::slow_path(CpuState& s, const Site& site) {
       s.mxcsr = cpu::begin_checked(s.mxcsr);
       return true;
     case Site::Kind::EndSse:
-      if (!slow_.end_checked_sse(site.immediate, site.slot, site.address)) {
+      if (!slow_.end_checked_sse(site.immediate, site.slot, site.address, site.third)) {
         return stop_before(s, site, Stop::Fault);
       }
       return true;

@@ -392,6 +392,7 @@ void Generator::slow_operation(const MicroOp& op, Site::Kind kind) {
   if (kind == Site::Kind::EndSse) {
     sites_[site].slot = op.a;
     sites_[site].address = op.b;
+    sites_[site].third = op.c;
   }
   call_slow(site);
 }

@@ -45,6 +45,7 @@ struct Site {
   /// Where a loaded value goes or a stored one comes from; kNoSlot: the immediate.
   translator::Slot slot = translator::kNoSlot;
   translator::Slot address = translator::kNoSlot;  ///< of Linear: the offset
+  translator::Slot third = translator::kNoSlot;    ///< of EndSse: the last operand
   u64 immediate = 0;
   union {
     const translator::CallSite* call;

@@ -41,7 +41,15 @@ void lift_broadcast(Lifter& l, u32 op) {
   bool known = l.operand(1).is_memory() || l.model().has(cpu::Feature::Avx2);
   if (!known) return l.raise(Vector::Ud);
   if (!avx_usable(l)) return;
-  write_unary(l, static_cast<Op>(op), vector_source(l, 1));
+  bool small = l.operand(1).is_memory() && l.operand(1).size < 4;
+  if (!small) return write_unary(l, static_cast<Op>(op), vector_source(l, 1));
+  Slot value = l.read_slot(1), source = l.vector_temporary();
+  l.emit({.op = Op::MoveFromInteger,
+          .width = l.operand(1).width(),
+          .d = source,
+          .a = vector_slot(0),
+          .b = value});
+  write_unary(l, static_cast<Op>(op), source);
 }
 
 void lift_broadcast_half(Lifter& l, u32) {

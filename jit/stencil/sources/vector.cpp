@@ -57,6 +57,10 @@ PENUMBRA_STENCIL to_integer(PENUMBRA_STENCIL_ARGUMENTS) {
   put<T, D>(s, d, static_cast<T>(value));
   PENUMBRA_CONTINUE(to_next);
 }
+PENUMBRA_STENCIL clear_upper(PENUMBRA_STENCIL_ARGUMENTS) {
+  store_to<V128>(slot_of<'d'>(s) + sizeof(V128), _mm_setzero_si128());
+  PENUMBRA_CONTINUE(to_next);
+}
 template <class F, class V>
 PENUMBRA_STENCIL flags(PENUMBRA_STENCIL_ARGUMENTS) {
   s->flag_source = F::eval(vector<V, 'a'>(s), vector<V, 'b'>(s));
@@ -66,26 +70,33 @@ PENUMBRA_STENCIL flags(PENUMBRA_STENCIL_ARGUMENTS) {
 // -- the list
 // --------------------------------------------------------------------------------------
 
-using List = Listing<StencilFunction, 3000>;
+using List = Listing<StencilFunction, 4000>;
 
 /// What needs tables, a stack or instructions that the host level does not have runs in tier 0.
 template <class V>
 constexpr bool is_left_out(Op op) {
-  bool wide = sizeof(V) == 32 && (op == Op::Palignr || op == Op::Insertps || op == Op::Pclmulqdq);
+  bool wide = sizeof(V) == 32 && (op == Op::Palignr || op == Op::Insertps || op == Op::Pclmulqdq ||
+                                  op == Op::Mpsadbw || op == Op::Blendpd);
 #ifdef __AVX2__
   bool tables = false;
 #else
   bool tables = op == Op::KeepDoubles;
 #endif
-  return wide || tables || (op >= Op::Aesenc && op <= Op::Aeskeygenassist);
+  bool permutes = op >= Op::PermuteHalves && op <= Op::PermilpdImmediate;
+  bool calls = !cpu::kWholeV256 && ((op >= Op::Fmaddps && op <= Op::Fmsubaddpd) ||
+                                    (op >= Op::Cvtph2ps && op <= Op::Cvtps2phCurrent));
+  return wide || tables || permutes || calls || (op >= Op::Aesenc && op <= Op::Aeskeygenassist);
 }
 
 template <class V>
 constexpr Width kVectorWidth = sizeof(V) == 32 ? Width::W256 : Width::W128;
 
-template <class F>
+template <class Micro, class F>
 constexpr void each_vector(Op op, F f) {
-  if (!is_left_out<V128>(op)) f.template operator()<V128>();
+  constexpr bool kNarrow = std::is_same_v<cpu::NarrowestOf<Micro>, V128>;
+  if constexpr (kNarrow) {
+    if (!is_left_out<V128>(op)) f.template operator()<V128>();
+  }
 #ifdef __AVX2__
   if (!is_left_out<V256>(op)) f.template operator()<V256>();
 #endif
@@ -97,11 +108,11 @@ constexpr StencilKey vector_key(Op op) {
 
 template <class F>
 constexpr void list_VectorUnary(List& list, Op op) {
-  each_vector(op, [&]<class V>() { list.add(vector_key<V>(op), unary<F, V>); });
+  each_vector<F>(op, [&]<class V>() { list.add(vector_key<V>(op), unary<F, V>); });
 }
 template <class F>
 constexpr void list_VectorBinary(List& list, Op op) {
-  each_vector(op, [&]<class V>() {
+  each_vector<F>(op, [&]<class V>() {
     StencilKey key = vector_key<V>(op);
     key.b = kSlot;
     list.add(key, binary<F, V>);
@@ -109,7 +120,7 @@ constexpr void list_VectorBinary(List& list, Op op) {
 }
 template <class F>
 constexpr void list_VectorTernary(List& list, Op op) {
-  each_vector(op, [&]<class V>() {
+  each_vector<F>(op, [&]<class V>() {
     StencilKey key = vector_key<V>(op);
     key.b = key.c = kSlot;
     list.add(key, ternary<F, V>);
@@ -117,11 +128,11 @@ constexpr void list_VectorTernary(List& list, Op op) {
 }
 template <class F>
 constexpr void list_VectorUnaryImmediate(List& list, Op op) {
-  each_vector(op, [&]<class V>() { list.add(vector_key<V>(op), unary_immediate<F, V>); });
+  each_vector<F>(op, [&]<class V>() { list.add(vector_key<V>(op), unary_immediate<F, V>); });
 }
 template <class F>
 constexpr void list_VectorBinaryImmediate(List& list, Op op) {
-  each_vector(op, [&]<class V>() {
+  each_vector<F>(op, [&]<class V>() {
     StencilKey key = vector_key<V>(op);
     key.b = kSlot;
     list.add(key, binary_immediate<F, V>);
@@ -152,6 +163,10 @@ constexpr void list_IntegerFromVector(List& list, Op op) {
 #endif
     });
   });
+}
+template <class F>
+constexpr void list_VectorClear(List& list, Op op) {
+  list.add({.op = code_of(op), .width = Width::W128, .d = kSlot}, clear_upper);
 }
 template <class F>
 constexpr void list_VectorFlags(List& list, Op op) {
