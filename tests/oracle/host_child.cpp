@@ -128,6 +128,8 @@ bool map_on_fault(const greg_t* registers) {
 }
 
 void set_selectors(u16 selector) { asm volatile("movw %0, %%ds; movw %0, %%es" ::"r"(selector)); }
+/// A test may have loaded them; their bases are written where the test starts.
+void clear_fs_and_gs() { asm volatile("movw %0, %%fs; movw %0, %%gs" ::"r"(u16{0})); }
 
 u64 read_fs() {
   u64 v;
@@ -179,6 +181,7 @@ void load_test(ucontext_t& context) {
   // XSTATE_BV: x87, SSE and AVX from the image, the rest initial.
   store_to<u64>(fx + kXsaveHeader, has_avx(fx) ? 7 : 3);
   if (has_avx(fx)) __builtin_memcpy(fx + kYmmHigh, in.ymm_high.data(), sizeof in.ymm_high);
+  clear_fs_and_gs();
   child.test_fs = in.fs_base;
   child.test_gs = in.gs_base;
   set_selectors(control.size == CodeSize::Long     ? 0
