@@ -29,6 +29,9 @@ int protection_of(const char* rights) {
          (rights[2] == 'x' ? PROT_EXEC : 0);
 }
 
+/// What the kernel calls shared memory of no file, each with an inode of its own.
+constexpr std::string_view kAnonymous = "/dev/zero (deleted)";
+
 /// proc(5), /proc/[pid]/maps.
 void add_line(const char* line, MappingsByFile& files) {
   Mapping mapping;
@@ -39,7 +42,8 @@ void add_line(const char* line, MappingsByFile& files) {
                            &mapping.start, &mapping.end, rights, &mapping.offset, &inode, &path);
   constexpr int kAllFields = 5;
   if (fields != kAllFields || rights[3] != 's') return;
-  if (!std::string_view(line + path).starts_with("/memfd:")) return;
+  std::string_view name(line + path);
+  if (!name.starts_with("/memfd:") && !name.starts_with(kAnonymous)) return;
   mapping.protection = protection_of(rights);
   files[inode].push_back(mapping);
 }

@@ -1,4 +1,5 @@
-// Memory that fork() does not copy: shared mappings of files that only this process knows (memfd).
+// Memory that fork() does not copy: shared mappings of files that only this process knows (memfd),
+// and of no file.
 #pragma once
 
 namespace penumbra::machine {

@@ -1,7 +1,6 @@
 #include "jit/stencil/code_memory.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "common/log.h"
 
@@ -9,12 +8,13 @@ namespace penumbra::jit {
 
 CodeMemory::CodeMemory(u64 size, u32 regions)
     : size_(size), region_size_(size / regions), regions_(regions) {
-  int file = memfd_create("penumbra-code", MFD_CLOEXEC);
-  PENUMBRA_ASSERT(file >= 0 && ftruncate(file, static_cast<off_t>(size)) == 0);
-  void* write = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
-  void* execute = mmap(nullptr, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE, file, 0);
-  PENUMBRA_ASSERT(write != MAP_FAILED && execute != MAP_FAILED);
-  close(file);
+  // Of no file: perf looks for names of code only in such memory. mremap(2): a size of 0 maps
+  // shared pages once more.
+  int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* write = mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  PENUMBRA_ASSERT(write != MAP_FAILED);
+  void* execute = mremap(write, 0, size, MREMAP_MAYMOVE);
+  PENUMBRA_ASSERT(execute != MAP_FAILED && mprotect(execute, size, PROT_READ | PROT_EXEC) == 0);
   write_ = static_cast<u8*>(write);
   execute_ = static_cast<u8*>(execute);
 }

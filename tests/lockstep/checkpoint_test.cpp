@@ -46,15 +46,10 @@ TEST_CASE("a copy that dies is an error, not an answer") {
   CHECK_FALSE(checkpoint->ask("x").has_value());
 }
 
-TEST_CASE("memory that is mapped twice is copied as one") {
-  int file = ::memfd_create("twice", MFD_CLOEXEC);
-  REQUIRE(::ftruncate(file, 8192) == 0);
-  auto map = [file](int protection) {
-    return static_cast<char*>(::mmap(nullptr, 8192, protection, MAP_SHARED, file, 0));
-  };
-  char* writable = map(PROT_READ | PROT_WRITE);
-  const char* readable = map(PROT_READ | PROT_EXEC);
-  ::close(file);
+namespace {
+
+/// Both are the same 8,192 bytes.
+void check_copied_as_one(char* writable, const char* readable) {
   writable[5000] = 'a';
   auto checkpoint = Checkpoint::take([&](const std::string&) {
     std::string seen(1, readable[5000]);
@@ -67,6 +62,29 @@ TEST_CASE("memory that is mapped twice is copied as one") {
   CHECK(readable[5000] == 'b');
   ::munmap(writable, 8192);
   ::munmap(const_cast<char*>(readable), 8192);
+}
+
+}  // namespace
+
+TEST_CASE("memory that is mapped twice is copied as one") {
+  int file = ::memfd_create("twice", MFD_CLOEXEC);
+  REQUIRE(::ftruncate(file, 8192) == 0);
+  auto map = [file](int protection) {
+    return static_cast<char*>(::mmap(nullptr, 8192, protection, MAP_SHARED, file, 0));
+  };
+  char* writable = map(PROT_READ | PROT_WRITE);
+  const char* readable = map(PROT_READ | PROT_EXEC);
+  ::close(file);
+  check_copied_as_one(writable, readable);
+}
+
+TEST_CASE("memory of no file that is mapped twice is copied as one") {
+  void* first = ::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(first != MAP_FAILED);
+  void* second = ::mremap(first, 0, 8192, MREMAP_MAYMOVE);
+  REQUIRE(second != MAP_FAILED);
+  REQUIRE(::mprotect(second, 8192, PROT_READ | PROT_EXEC) == 0);
+  check_copied_as_one(static_cast<char*>(first), static_cast<char*>(second));
 }
 
 }  // namespace penumbra::machine
