@@ -29,6 +29,8 @@ bool overlaps(const Breakpoint& b, u64 address, u32 size) {
 
 template <class Matches>
 u64 causes(const CpuState& state, Matches matches) {
+  constexpr u64 kEnables = 0xff;
+  if (!(state.dr7 & kEnables)) return 0;
   u64 found = 0;
   for (unsigned i = 0; i < kRegisters; ++i) {
     Breakpoint b = breakpoint(state, i);

@@ -43,8 +43,8 @@ class BlockCache {
   Block* insert(std::unique_ptr<Block> block) {
     Block* raw = block.get();
     const BlockPlace& place = raw->place;
-    pages_[place.physical.value >> 12].insert(raw);
-    if (place.crosses_page) pages_[place.next_page.value >> 12].insert(raw);
+    note_page(place.physical.value >> 12, raw);
+    if (place.crosses_page) note_page(place.next_page.value >> 12, raw);
     front_[front_index(place.key)] = {place.key, raw};
     blocks_[place.key] = std::move(block);
     return raw;
@@ -104,7 +104,10 @@ class BlockCache {
   }
 
   /// Whether any block is left with bytes in the page.
-  bool has_code(GuestPhys page) const { return pages_.contains(page.value >> 12); }
+  bool has_code(GuestPhys page) const {
+    u64 number = page.value >> 12;
+    return number < has_code_.size() && has_code_[number];
+  }
   size_t size() const { return blocks_.size(); }
 
  private:
@@ -116,15 +119,23 @@ class BlockCache {
     u64 address = reinterpret_cast<u64>(key.code);
     return (address ^ (address >> kFrontBits) ^ (key.mode * 0x9e5u)) & ((1u << kFrontBits) - 1);
   }
+  void note_page(u64 page, Block* block) {
+    pages_[page].insert(block);
+    if (page >= has_code_.size()) has_code_.resize(page + 1);
+    has_code_[page] = true;
+  }
   void forget_page(u64 page, Block* block) {
     auto found = pages_.find(page);
     if (found == pages_.end()) return;
     found->second.erase(block);
-    if (found->second.empty()) pages_.erase(found);
+    if (!found->second.empty()) return;
+    pages_.erase(found);
+    has_code_[page] = false;
   }
 
   std::unordered_map<BlockKey, std::unique_ptr<Block>, KeyHash> blocks_;
-  std::unordered_map<u64, std::unordered_set<Block*>> pages_;
+  std::unordered_map<u64, std::unordered_set<Block*>> pages_;  ///< by page number
+  std::vector<bool> has_code_;  ///< whether pages_ has the page; asked by stores
   std::vector<std::unique_ptr<Block>> graveyard_;
   std::vector<FrontEntry> front_ = std::vector<FrontEntry>(1u << kFrontBits);
 };

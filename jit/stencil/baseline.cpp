@@ -40,10 +40,7 @@ Stop Baseline::run(CodeMode mode) {
   s.jumps = jumps_.data();
   s.baseline = this;
   const u8* code = next(s);
-  while (code != nullptr) {
-    refresh_key(s);
-    code = resume(s, enter_native(&s, code));
-  }
+  while (code != nullptr) code = resume(s, enter_native(&s, code));
   return stop_;
 }
 
@@ -80,7 +77,7 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
   return next(s);
 }
 
-/// Code at state.rip, or nullptr with stop_ set.
+/// Code at state.rip with the key current, or nullptr with stop_ set.
 const u8* Baseline::next(CpuState& s) {
   // At the slice's end traps and interrupts come first, before a fetch that may fault.
   stop_ = Stop::Slice;
@@ -134,6 +131,7 @@ NativeBlock* Baseline::follow(CpuState& s, NativeExit& exit) {
   u64 evictions = counters_.evictions;
   if (exit.leaves_page()) return follow_far(s, exit);
   NativeBlock* target = find(source_.in_page(exit.owner->place, exit.offset, mode_));
+  refresh_key(s);
   bool alive = target != nullptr && evictions == counters_.evictions;
   if (alive && exit.owner->valid && target->valid) {
     exit.owner->link(exit, *target);
@@ -145,10 +143,10 @@ NativeBlock* Baseline::follow(CpuState& s, NativeExit& exit) {
 NativeBlock* Baseline::follow_far(CpuState& s, NativeExit& exit) {
   u64 evictions = counters_.evictions, from_base = s.code_base;
   NativeBlock* target = find_or_translate(s);
+  refresh_key(s);
   bool alive = target != nullptr && evictions == counters_.evictions;
   if (alive && exit.owner->valid && target->valid) {
     exit.owner->link(exit, *target);
-    refresh_key(s);
     exit.far = {.key = s.execute_key, .from_base = from_base, .to_base = s.code_base};
     ++counters_.links;
   }
@@ -339,7 +337,6 @@ bool Baseline::call(CpuState& s, const Site& site) {
   stop_before(s, site, Stop::Fault);
   i64 rest = s.instructions_left - left;
   cpu::Outcome outcome = slow_.call(*site.detail.call);
-  refresh_key(s);
   if (!outcome) {
     slow_.set_fault(outcome.error());
     return false;
@@ -351,6 +348,7 @@ bool Baseline::call(CpuState& s, const Site& site) {
         return false;
       }
       s.instructions_left -= rest;
+      refresh_key(s);
       return true;
     case cpu::Next::EndBlock:
       stop_after(s, site, Stop::Retired);
