@@ -13,7 +13,7 @@ Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& m
       source_(context, space, mmu, slow_),
       interpreter_(context, slow_, source_) {
   if (tier == Tier::Baseline) {
-    baseline_ = std::make_unique<Baseline>(context, mmu, slow_, source_);
+    baseline_ = std::make_unique<Baseline>(context, mmu, slow_, source_, boundary);
   }
   space_.set_code_observer(this);
 }
@@ -38,6 +38,7 @@ Stop Engines::run_baseline(CodeMode mode) {
   for (;;) {
     Stop stop = baseline_->run(mode);
     if (stop != Stop::Single) return stop;
+    mode = baseline_->mode();
     stop = run_single(mode);
     if (stop != Stop::Slice || context_.state.instructions_left <= 0) return stop;
   }

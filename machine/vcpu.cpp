@@ -299,6 +299,7 @@ Stop Vcpu::Impl::settle(Stop stop, CodeMode& mode) {
 }
 
 bool Vcpu::Impl::deliver_at_once() {
+  if (undelivered_exit) return false;
   if (engine.fault().kind == Fault::Kind::External || exception_hook) return false;
   undelivered_exit = on_fault(engine.fault());
   if (undelivered_exit) return false;

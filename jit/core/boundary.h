@@ -11,7 +11,8 @@ class Boundary {
  public:
   virtual ~Boundary() = default;
   /// Blocks stopped with Retired or Fault. Settles what takes nothing but the CPU. Lookup: go on
-  /// within the same slice, in the mode that `mode` now says; else the reason to stop.
+  /// within the same slice, in the mode that `mode` now says; else the reason to stop, which may
+  /// be asked about again.
   virtual Stop settle(Stop stop, CodeMode& mode) = 0;
 };
 

@@ -16,15 +16,17 @@ namespace penumbra::jit {
 
 using translator::kNoSlot;
 
-extern "C" bool penumbra_slow_path(cpu::CpuState* s, const Site* site) {
+extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site) {
   return static_cast<Baseline*>(s->baseline)->slow_path(*s, *site);
 }
 
-Baseline::Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, CodeSource& source)
+Baseline::Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, CodeSource& source,
+                   Boundary& boundary)
     : context_(context),
       mmu_(mmu),
       slow_(slow),
       source_(source),
+      boundary_(boundary),
       stencils_(stencil_tables(host_level())),
       generator_(stencils_, thunks_, constants_) {
   place_thunks(memory_, stencils_.tables(), thunks_, constants_);
@@ -34,14 +36,18 @@ Baseline::~Baseline() = default;
 
 Stop Baseline::run(CodeMode mode) {
   CpuState& s = context_.state;
-  mode_ = mode.word;
-  slow_.set_mode(mode);
-  set_segment_base(mode.is_long() ? 0 : s.seg(Segment::Cs).base);
+  set_mode(mode);
   s.jumps = jumps_.data();
   s.baseline = this;
   const u8* code = next(s);
   while (code != nullptr) code = resume(s, enter_native(&s, code));
   return stop_;
+}
+
+void Baseline::set_mode(CodeMode mode) {
+  mode_ = mode.word;
+  slow_.set_mode(mode);
+  set_segment_base(mode.is_long() ? 0 : context_.state.seg(Segment::Cs).base);
 }
 
 /// Keys of jumps do not tell bases apart.
@@ -238,7 +244,21 @@ void Baseline::stop_after(CpuState& s, const Site& site, Stop stop) {
   stop_ = stop;
 }
 
-bool Baseline::slow_path(CpuState& s, const Site& site) {
+const u8* Baseline::slow_path(CpuState& s, const Site& site) {
+  if (goes_on(s, site)) return kBehindSite;
+  return stop_ == Stop::Retired || stop_ == Stop::Fault ? settle(s) : nullptr;
+}
+
+/// Straight on to what follows an event, without leaving generated code.
+const u8* Baseline::settle(CpuState& s) {
+  CodeMode mode{mode_};
+  stop_ = boundary_.settle(stop_, mode);
+  if (stop_ != Stop::Lookup) return nullptr;
+  set_mode(mode);
+  return next(s);
+}
+
+bool Baseline::goes_on(CpuState& s, const Site& site) {
   switch (site.kind) {
     case Site::Kind::Load:
     case Site::Kind::LoadForWrite:

@@ -7,7 +7,7 @@
 
 #include "common/host_code.h"
 #include "jit/cache/block_cache.h"
-#include "jit/core/stop.h"
+#include "jit/core/boundary.h"
 #include "jit/stencil/entry_x86.h"
 #include "jit/stencil/generator.h"
 
@@ -22,10 +22,13 @@ class Baseline {
     u64 lookups = 0, links = 0, evictions = 0, code_bytes = 0;
   };
 
-  Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, CodeSource& source);
+  Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, CodeSource& source,
+           Boundary& boundary);
   ~Baseline();
 
+  /// Starts in `mode`; mode() is that in which it stopped.
   Stop run(CodeMode mode);
+  CodeMode mode() const { return {mode_}; }
   const Counters& counters() const { return counters_; }
   BlockCache<NativeBlock>& cache() { return cache_; }
   /// It is told of all code from now on, and outlives this.
@@ -35,8 +38,8 @@ class Baseline {
   /// Forgets every block. No block may be running.
   void flush();
 
-  /// Of penumbra_slow_path(): whether generated code goes on behind the site.
-  bool slow_path(CpuState& s, const Site& site);
+  /// Of penumbra_slow_path().
+  const u8* slow_path(CpuState& s, const Site& site);
 
  private:
   static constexpr u64 kCodeBytes = 64ull << 20;
@@ -49,7 +52,10 @@ class Baseline {
   const u8* resume(CpuState& s, const Leave& leave);
   const u8* next(CpuState& s);
   static const u8* code_of(const NativeBlock* block);
+  void set_mode(CodeMode mode);
   void set_segment_base(u64 base);
+  bool goes_on(CpuState& s, const Site& site);
+  const u8* settle(CpuState& s);
   CpuState::JumpEntry& jump_at(u64 rip);
   void remember_jump(CpuState& s, const NativeBlock& block);
   const u8* remembered_jump(CpuState& s);
@@ -68,6 +74,7 @@ class Baseline {
   mmu::Mmu& mmu_;
   SlowPath& slow_;
   CodeSource& source_;
+  Boundary& boundary_;
   CodeMemory memory_{kCodeBytes, kRegions};
   Stencils stencils_;
   Thunks thunks_;

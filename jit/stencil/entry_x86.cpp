@@ -67,11 +67,15 @@ extern "C" __attribute__((naked)) void penumbra_slow() {
       "subq $8, %%rsp\n\t"
       "callq penumbra_slow_path\n\t"
       "addq $8, %%rsp\n\t"
-      "testb %%al, %%al\n\t"
-      "je 1f\n\t"
+      "cmpq $1, %%rax\n\t"  // kBehindSite
+      "jb 1f\n\t"
+      "ja 2f\n\t"
       "movq %c[saved](%%r12), %%r8\n\t"
       "movq %c[saved]+8(%%r12), %%rbx\n\t" PENUMBRA_RELOAD
       "retq\n"
+      "2:\n\t"
+      "addq $8, %%rsp\n\t" PENUMBRA_RELOAD
+      "jmpq *%%rax\n"
       "1:\n\t"
       "addq $8, %%rsp\n\t"  // the return address into generated code
       "movl %[stopped], %%edx\n\t" PENUMBRA_RETURN

@@ -26,7 +26,7 @@ struct Leave {
 Leave enter_native(cpu::CpuState* s, const u8* code);
 
 /// Called by generated code with the registers of the guest in place: rax = the site, rdx = a
-/// linear address. Comes back, or leaves with Stopped, as slow_path() says.
+/// linear address. Comes back, goes to other code, or leaves with Stopped, as slow_path() says.
 extern "C" void penumbra_slow();
 /// Jump targets; rax = the record.
 extern "C" void penumbra_leave_slice();
@@ -34,7 +34,8 @@ extern "C" void penumbra_leave_link();
 extern "C" void penumbra_leave_stale();
 extern "C" void penumbra_leave_lookup();
 
-/// What penumbra_slow() calls: whether generated code goes on.
-extern "C" bool penumbra_slow_path(cpu::CpuState* s, const Site* site);
+/// What penumbra_slow() calls: kBehindSite, or the code to go to, or nullptr to leave.
+extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site);
+inline const u8* const kBehindSite = reinterpret_cast<const u8*>(1);
 
 }  // namespace penumbra::jit
