@@ -47,6 +47,8 @@ class Environment {
 
   /// CR0, CR3, CR4, EFER, CPL, EFLAGS.AC or A20 changed: choose the view again. Cheap.
   virtual void paging_changed() = 0;
+  /// The same where CPL or EFLAGS.AC alone changed.
+  virtual void privilege_changed() { paging_changed(); }
   /// MOV to CR3 with `value` (bit 63 still in it): flushes as the manual says.
   virtual void cr3_written(u64 value) = 0;
   /// CR0.PG/WP, CR4.PGE/PSE/PAE/PCIDE/SMEP... or EFER.NXE changed: all translations may differ.

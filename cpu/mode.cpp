@@ -64,7 +64,7 @@ CodeMode code_mode(const CpuState& state, bool a20_masked) {
 void set_cpl(CpuContext& ctx, u8 cpl) {
   if (ctx.state.cpl == cpl) return;
   ctx.state.cpl = cpl;
-  ctx.environment.paging_changed();
+  ctx.environment.privilege_changed();
 }
 
 void set_flags(CpuContext& ctx, u64 flags) {
@@ -73,7 +73,7 @@ void set_flags(CpuContext& ctx, u64 flags) {
                            Flag::kId;
   bool ac_changed = (ctx.state.rflags ^ flags) & Flag::kAc;
   ctx.state.set_flags(flags & kDefined);
-  if (ac_changed) ctx.environment.paging_changed();
+  if (ac_changed) ctx.environment.privilege_changed();
 }
 
 }  // namespace penumbra::cpu

@@ -84,6 +84,9 @@ struct Vcpu::Impl final : cpu::Environment, jit::Boundary {
   u64 read_cr8() override { return host.read_cr8(); }
   void write_cr8(u64 value) override { host.write_cr8(value); }
   void paging_changed() override { update_paging(); }
+  void privilege_changed() override {
+    state.table = mmu.set_privilege(state.cpl, state.flag(Flag::kAc));
+  }
   void cr3_written(u64 value) override {
     mmu.write_cr3(value);
     update_paging();

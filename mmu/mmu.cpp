@@ -176,6 +176,10 @@ bool Mmu::peek(u64 linear, GuestPhys& physical) const {
 void Mmu::set_context(const PagingContext& context) {
   if (context != impl_->translator.context()) impl_->translator.set_context(context);
 }
+ShadowTable* Mmu::set_privilege(u8 cpl, bool ac) {
+  impl_->translator.set_privilege(cpl, ac);
+  return &impl_->translator.table();
+}
 void Mmu::write_cr3(u64 value) { impl_->translator.write_cr3(value); }
 // Shadow tables are never stale (shadow_cache.h): there is nothing to invalidate.
 void Mmu::invalidate_page(u64) {}

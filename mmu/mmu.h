@@ -32,6 +32,8 @@ class Mmu final : public GuestMemory {
 
   /// Chooses tables and view for `context`; cheap where the key was seen before.
   void set_context(const PagingContext& context);
+  /// set_context() where only these differ; returns table().
+  ShadowTable* set_privilege(u8 cpl, bool ac);
   const PagingContext& context() const;
   /// MOV to CR3 / INVLPG / INVPCID with the manual's flushing (SDM 3A 4.10.4). The tables are
   /// coherent with memory, so only the PDPTE registers of PAE paging change (shadow_cache.h).
@@ -39,7 +41,7 @@ class Mmu final : public GuestMemory {
   void invalidate_page(u64 linear);
   void invalidate_pcid(u64 type, u16 pcid, u64 linear);
 
-  /// The view in force, for inline probes. Changes only inside set_context and the calls above.
+  /// The view in force, for inline probes. Changes only inside the calls above.
   ShadowTable* table() const;
   /// Of the view in force; returns with the view (ShadowTable::execute_epoch).
   u64 execute_epoch() const { return table()->execute_epoch; }

@@ -53,11 +53,7 @@ void Translator::set_context(const PagingContext& context) {
   u64 cr3 = context.cr3 & ~kNoFlushBit;
   bool same_mode = context.cr0 == context_.cr0 && context.cr4 == context_.cr4 &&
                    context.efer == context_.efer && context.pkru == context_.pkru;
-  if (same_mode && cr3 == context_.cr3) {
-    context_.cpl = context.cpl;
-    context_.ac = context.ac;
-    return select_view();
-  }
+  if (same_mode && cr3 == context_.cr3) return set_privilege(context.cpl, context.ac);
   const PagingContext old = context_;
   context_ = context;
   context_.cr3 = cr3;
@@ -68,6 +64,12 @@ void Translator::set_context(const PagingContext& context) {
        ((context.cr4 ^ old.cr4) & Control::kCr4Reload)))
     load_pdptes();
   select_space();
+}
+
+void Translator::set_privilege(u8 cpl, bool ac) {
+  context_.cpl = cpl;
+  context_.ac = ac;
+  select_view();
 }
 
 void Translator::write_cr3(u64 value) {

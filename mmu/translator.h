@@ -41,6 +41,7 @@ class Translator {
   Translator(PhysicalMemory& memory, Mmu::Counters& counters);
 
   void set_context(const PagingContext& context);
+  void set_privilege(u8 cpl, bool ac);
   void write_cr3(u64 value);
   const PagingContext& context() const { return context_; }
   /// CR0.AM, EFLAGS.AC and CPL 3: accesses are to be checked for alignment.

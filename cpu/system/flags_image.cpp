@@ -45,7 +45,7 @@ Outcome change_ac(CpuContext& ctx, bool value) {
   if (ctx.state.cpl != 0) return undefined();
   if (ctx.state.flag(Flag::kAc) == value) return Next::Continue;
   ctx.state.rflags ^= Flag::kAc;
-  ctx.environment.paging_changed();
+  ctx.environment.privilege_changed();
   return Next::Continue;
 }
 
