@@ -172,14 +172,19 @@ struct CpuState {
   static constexpr u32 kReturns = 16;
   ReturnEntry returns[kReturns];
   u32 newest_return = 0;
-  /// Blocks by RIP, for generated code: kJumps entries of the engine that runs.
+  /// Blocks by the address of their code in the host, for generated code: kJumps entries of the
+  /// engine that runs.
   struct JumpEntry {
-    u64 rip = 0, key = 0, code_base = 0;
+    const void* place = nullptr;
+    u64 mode = 0;
     const void* code = nullptr;
+    u64 unused = 0;
   };
   static constexpr u32 kJumps = 4096;
   JumpEntry* jumps = nullptr;
-  u64 retired = 0;  ///< instructions retired up to the current slice's start
+  u64 code_mode = 0;        ///< the code-mode word of the blocks that run
+  u64 linear_mask = ~0ull;  ///< what linear addresses of code are truncated to
+  u64 retired = 0;          ///< instructions retired up to the current slice's start
 
   // -- system state ------------------------------------------------------------------------------
   SegmentRegister ldtr, tr;

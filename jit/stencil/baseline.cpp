@@ -47,10 +47,12 @@ Stop Baseline::run(CodeMode mode) {
 void Baseline::set_mode(CodeMode mode) {
   mode_ = mode.word;
   slow_.set_mode(mode);
+  context_.state.code_mode = mode_;
+  context_.state.linear_mask = slow_.linear_mask();
   set_segment_base(mode.is_long() ? 0 : context_.state.seg(Segment::Cs).base);
 }
 
-/// Keys of jumps do not tell bases apart.
+/// The stack of returns does not tell bases apart.
 void Baseline::set_segment_base(u64 base) {
   context_.state.code_segment_base = base;
   if (base == segment_base_) return;
@@ -72,7 +74,7 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
       return code_of(follow(s, *static_cast<NativeExit*>(leave.record)));
     case Leave::Reason::Stale:
       s.rip = slow_.rip_at(static_cast<NativeBlock*>(leave.record)->ir.start);
-      jump_at(s.rip) = {};
+      jump_at(linear_rip(s)) = {};
       break;
     case Leave::Reason::Lookup:
       break;
@@ -153,28 +155,39 @@ NativeBlock* Baseline::follow_far(CpuState& s, NativeExit& exit) {
   bool alive = target != nullptr && evictions == counters_.evictions;
   if (alive && exit.owner->valid && target->valid) {
     exit.owner->link(exit, *target);
-    exit.far = {.key = s.execute_key, .from_base = from_base, .to_base = s.code_base};
+    exit.far = {.key = s.execute_key,
+                .from_base = from_base,
+                .to_base = s.code_base,
+                .offset = exit.offset,
+                .place = target->place.key.code};
     ++counters_.links;
   }
   return target;
 }
 
-CpuState::JumpEntry& Baseline::jump_at(u64 rip) {
-  return jumps_[(rip ^ (rip >> 12)) % CpuState::kJumps];
+CpuState::JumpEntry& Baseline::jump_at(u64 linear) {
+  return jumps_[(linear ^ (linear >> 12)) % CpuState::kJumps];
+}
+
+u64 Baseline::linear_rip(const CpuState& s) const {
+  return (s.rip + s.code_segment_base) & s.linear_mask;
 }
 
 void Baseline::remember_jump(CpuState& s, const NativeBlock& block) {
   refresh_key(s);
-  jump_at(s.rip) = {s.rip, s.execute_key, s.code_base, block.code};
+  jump_at(linear_rip(s)) = {block.place.key.code, mode_, block.code};
 }
 
-/// As generated code looks up a jump: what is remembered needs no translation.
+/// As generated code looks up a jump.
 const u8* Baseline::remembered_jump(CpuState& s) {
   refresh_key(s);
-  const CpuState::JumpEntry& entry = jump_at(s.rip);
-  bool hit = entry.rip == s.rip && entry.key == s.execute_key && slow_.valid_target(s.rip);
+  u64 linear = linear_rip(s);
+  const u8* place = mmu_.table()->for_execute(linear);
+  const CpuState::JumpEntry& entry = jump_at(linear);
+  bool hit = place != nullptr && entry.place == place && entry.mode == mode_ &&
+             slow_.valid_target(s.rip);
   if (!hit) return nullptr;
-  s.code_base = entry.code_base;
+  s.code_base = s.rip - (linear & kPageMask);
   return static_cast<const u8*>(entry.code);
 }
 

@@ -56,7 +56,8 @@ class Baseline {
   void set_segment_base(u64 base);
   bool goes_on(CpuState& s, const Site& site);
   const u8* settle(CpuState& s);
-  CpuState::JumpEntry& jump_at(u64 rip);
+  CpuState::JumpEntry& jump_at(u64 linear);
+  u64 linear_rip(const CpuState& s) const;
   void remember_jump(CpuState& s, const NativeBlock& block);
   const u8* remembered_jump(CpuState& s);
   void refresh_key(CpuState& s);

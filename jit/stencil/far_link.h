@@ -5,10 +5,13 @@
 
 namespace penumbra::jit {
 
-/// Valid while the execute key and the code base are those that it was made under.
+/// `key`, `from_base` and `to_base` hold while they are those that the jump finds; where they are
+/// not, `place` tells whether the target is still the same block.
 struct FarLinkCache {
   u64 key = 0;  ///< 0 is never an execute key
   u64 from_base = 0, to_base = 0;
+  u64 offset = 0;               ///< of the target from the code base
+  const void* place = nullptr;  ///< address in the host of the target's code; nullptr: not linked
 };
 
 }  // namespace penumbra::jit

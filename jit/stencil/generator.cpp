@@ -16,7 +16,6 @@ namespace {
 constexpr u8 kJump = 0xe9, kCall = 0xe8;
 /// More than any stencil with its cold code; the asserted room of a micro-op.
 constexpr u32 kMostBytesPerOp = 640, kMostBytesPerBlock = 2048;
-constexpr u32 kMostExits = 8;
 
 bool is_branch(Op op) {
   return op == Op::BranchFlags || op == Op::BranchNonzero || op == Op::BranchSub ||
@@ -42,12 +41,12 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   cold_calls_.clear();
   exits_.clear();
   site_patches_.clear();
+  far_patches_.clear();
   landings_.clear();
   held_.fill(kNoSlot);
   instruction_ = 0;
   block->memory = &memory;
   block->code = memory.executable(out_);
-  block->exits = std::make_unique<NativeExit[]>(kMostExits);
 
   mark(CodeMark::Part::Entry);
   must_emit({.op = code_of(Special::Enter), .writes_left = true},
@@ -182,7 +181,6 @@ void Generator::emit_cold_calls() {
 
 u32 Generator::new_exit(u64 offset) {
   exits_.push_back({.offset = offset});
-  PENUMBRA_ASSERT(exits_.size() <= kMostExits);
   return static_cast<u32>(exits_.size() - 1);
 }
 
@@ -190,8 +188,8 @@ u32 Generator::new_exit(u64 offset) {
 void Generator::exit_jump(u32 index) {
   Exit& exit = exits_[index];
   if (exit.offset >= kPageSize) {
-    u64 cache = reinterpret_cast<u64>(&block_->exits[index].far);
-    must_emit({.op = code_of(Special::FarLink), .wide = true}, {.immediate = cache});
+    must_emit({.op = code_of(Special::FarLink), .wide = true}, {});
+    far_patches_.push_back({immediate_field(), index});
     exit.far_misses = continuations(HoleKind::Slow);
   }
   exit.field = open_jump(kJump);
@@ -212,17 +210,34 @@ void Generator::emit_exits() {
     for (u8* field : exits_[i].from) connect(field, out_);
     exit_jump(i);
   }
+  block_->exits = std::make_unique<NativeExit[]>(exits_.size());
+  block_->exit_count = static_cast<u16>(exits_.size());
   for (u32 i = 0; i < exits_.size(); ++i) {
     Exit& exit = exits_[i];
     NativeExit& native = block_->exits[i];
+    if (!exit.far_misses.empty()) emit_far_probe(i);
     native = {.owner = block_,
               .offset = exit.offset,
               .field = memory_->executable(exit.field),
               .stub = memory_->executable(out_)};
+    native.far.offset = exit.offset;
     exit.far_misses.push_back(exit.field);
     emit_leave(exit.far_misses, &native, thunks_.leave_link);
   }
-  block_->exit_count = static_cast<u16>(exits_.size());
+  for (const Patch& patch : far_patches_) {
+    u64 cache = reinterpret_cast<u64>(&block_->exits[patch.value].far);
+    std::memcpy(patch.field, &cache, sizeof cache);
+  }
+}
+
+/// Where the cache of an exit misses: a hit of the probe goes on with the exit's jump.
+void Generator::emit_far_probe(u32 index) {
+  Exit& exit = exits_[index];
+  for (u8* field : exit.far_misses) connect(field, out_);
+  must_emit({.op = code_of(Special::FarProbe), .wide = true}, {});
+  far_patches_.push_back({immediate_field(), index});
+  exit.far_misses = continuations(HoleKind::Slow);
+  connect(open_jump(kJump), exit.field - 1);
 }
 
 /// movabs rax, record; jmp thunk

@@ -138,6 +138,7 @@ class Generator {
   void emit_cold_calls();
   void emit_landings();
   void emit_exits();
+  void emit_far_probe(u32 exit);
   void emit_leave(const Fields& from, const void* record, const u8* thunk);
   void finish(CodeSource::Translated&& translated);
 
@@ -157,7 +158,7 @@ class Generator {
   std::vector<MicroOp> programs_;
   std::vector<ColdCall> cold_calls_;
   std::vector<Exit> exits_;
-  std::vector<Patch> site_patches_, landings_;
+  std::vector<Patch> site_patches_, far_patches_, landings_;
   u16 instruction_ = 0;
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
 };

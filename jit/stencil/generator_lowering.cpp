@@ -416,15 +416,18 @@ void Generator::jump(const MicroOp& op) {
 void Generator::jump_dynamic(const MicroOp& op) {
   store_kind(op.flags_before);
   Operands operands{.a = place_of(op.a)};
-  Special special = op.returns ? Special::DispatchReturn : Special::Dispatch;
-  must_emit({.op = code_of(special), .a = operands.a.form, .leaves_dynamically = true}, operands);
-  Fields misses = continuations(HoleKind::Slow);
-  if (op.returns) {  // the table of jumps may still know it
-    for (u8* field : misses) connect(field, out_);
-    must_emit({.op = code_of(Special::Dispatch), .a = operands.a.form, .leaves_dynamically = true},
+  if (op.returns) {  // the table of jumps may know what the return stack does not
+    must_emit(
+        {.op = code_of(Special::DispatchReturn), .a = operands.a.form, .leaves_dynamically = true},
+        operands);
+    for (u8* field : continuations(HoleKind::Slow)) connect(field, out_);
+  } else {
+    operands.d = {Form::Slot, Host::Rax, offsetof(cpu::CpuState, rip)};
+    must_emit({.op = code_of(Op::Move), .width = Width::W64, .d = Form::Slot, .a = operands.a.form},
               operands);
-    misses = continuations(HoleKind::Slow);
   }
+  must_emit({.op = code_of(Special::Dispatch), .leaves_dynamically = true}, {});
+  Fields misses = continuations(HoleKind::Slow);
   for (u8* field : misses) {
     jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),
               reinterpret_cast<u64>(thunks_.leave_lookup));

@@ -163,7 +163,10 @@ bool Generator::emit(const StencilKey& key, const Operands& operands) {
     if (clobbers >> number_of(kTemporaryHosts[i]) & 1) spill_temporary(i);
   }
   for (u32 i = 0; i < kPinned.size(); ++i) {
-    if (clobbers >> number_of(kPinned[i]) & 1) flush(translator::gpr_slot(static_cast<u8>(i)));
+    // Whatever takes over at another continuation finds the guest's registers in their places.
+    bool lost = clobbers >> number_of(kPinned[i]) & 1;
+    PENUMBRA_ASSERT(!lost || stencil->continuation_count == 0);
+    if (lost) flush(translator::gpr_slot(static_cast<u8>(i)));
   }
   for (const Place* place : {&operands.d, &operands.a, &operands.b, &operands.c}) {
     if (place->form == Form::Slot) flush(place->slot);

@@ -21,8 +21,9 @@ enum class Effect : u8 { Value, ValueAndFlags, Flags };
 enum class Special : u16 {
   Enter = 0x380,   ///< block entry: charges the immediate; Exit where the slice does not hold it
   FarLink,         ///< inline cache of a jump to another page; Slow where it does not fit
-  Dispatch,        ///< to the block at RIP = a by the jump cache; Slow where it is not there
-  DispatchReturn,  ///< the same by the return stack first
+  FarProbe,        ///< behind its miss: renews it where the target's code is the same
+  Dispatch,        ///< to the block at state.rip by the jump cache; Slow where it is not there
+  DispatchReturn,  ///< to RIP = a, which goes to state.rip, by the return stack
   PushReturn,      ///< return stack: RIP a, the immediate is the host address of its landing
   Landing,         ///< behind a return: code_base = RIP - immediate
   CheckCanonical,  ///< Slow unless a is canonical

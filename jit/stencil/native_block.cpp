@@ -17,7 +17,8 @@ void redirect(CodeMemory& memory, u8* field, const u8* to) {
 void detach(CodeMemory& memory, NativeExit& exit) {
   redirect(memory, exit.field, exit.stub);
   exit.target = nullptr;
-  exit.far = {};  // or a hit would change the code base in front of the stub
+  exit.far.key = 0;  // or a hit would change the code base in front of the stub
+  exit.far.place = nullptr;
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // Stencils of control: block entry, jumps that leave a page, calls' return stack.
 //
-// Jumps by a table of blocks compare the RIP and the execute key, which stands for the mode and the
-// code mappings in force, so a hit needs no translation.
+// A jump to another page first compares the execute key, which stands for the mode and the code
+// mappings in force. Where that is another one, and for jumps by the table of blocks, the shadow
+// table tells where RIP's code is: a block does not depend on its linear address.
 #include "jit/stencil/far_link.h"
 #include "jit/stencil/sources/operands.h"
+#include "jit/stencil/sources/probe.h"
 
 namespace penumbra::jit {
 namespace {
@@ -25,23 +27,51 @@ PENUMBRA_STENCIL far_link(PENUMBRA_STENCIL_ARGUMENTS) {
   PENUMBRA_CONTINUE(to_next);
 }
 
+/// Whether the table in force holds the code at `linear`; where it is in the host.
+[[gnu::always_inline]] inline bool find_place(const CpuState* s, u64 linear, const u8*& place) {
+  const mmu::ShadowEntry& entry = entry_of(s, linear);
+  if (entry.execute_tag != page_of(linear)) [[unlikely]]
+    return false;
+  place = reinterpret_cast<const u8*>(linear + entry.addend);
+  return true;
+}
+[[gnu::always_inline]] inline u64 linear_of(const CpuState* s, u64 rip) {
+  return (rip + s->code_segment_base) & s->linear_mask;
+}
+
+/// Behind a miss of FarLink: the same cache, renewed where the target is still what it was.
+PENUMBRA_STENCIL far_probe(PENUMBRA_STENCIL_ARGUMENTS) {
+  auto* cache = reinterpret_cast<FarLinkCache*>(opaque<Width::W64>(hole_immediate));
+  const u8* place;
+  if (!find_place(s, linear_of(s, (s->code_base + cache->offset) & s->linear_mask), place) ||
+      place != cache->place) [[unlikely]]
+    PENUMBRA_CONTINUE(to_slow);
+  asm volatile("" ::: "memory");  // nothing is kept in registers over this
+  cache->key = s->execute_key;
+  cache->from_base = s->code_base;
+  asm volatile("" ::: "memory");
+  u64 rip = (s->code_base + cache->offset) & s->linear_mask;
+  u64 to_base = rip - (linear_of(s, rip) & kPageMask);
+  cache->to_base = to_base;
+  s->code_base = to_base;
+  PENUMBRA_CONTINUE(to_next);
+}
+
 [[gnu::always_inline]] inline StencilFunction* code_at(const void* code) {
   return reinterpret_cast<StencilFunction*>(const_cast<void*>(code));
 }
 
-/// Slow finds RIP in state.rip.
-template <Form A>
+/// To state.rip.
 PENUMBRA_STENCIL dispatch(PENUMBRA_STENCIL_ARGUMENTS) {
-  u64 rip = get<u64, A, 'a'>(s, a);
-  s->rip = rip;
-  constexpr u64 kMask = (CpuState::kJumps - 1) * sizeof(CpuState::JumpEntry);
-  u64 offset = ((rip ^ (rip >> 12)) << 5) & kMask;
-  static_assert(sizeof(CpuState::JumpEntry) == 32);
-  auto& entry =
-      *reinterpret_cast<const CpuState::JumpEntry*>(reinterpret_cast<const u8*>(s->jumps) + offset);
-  if (entry.rip != rip || entry.key != s->execute_key) [[unlikely]]
+  u64 linear = linear_of(s, s->rip);
+  const u8* place;
+  if (!find_place(s, linear, place)) [[unlikely]]
     PENUMBRA_CONTINUE(to_slow);
-  s->code_base = entry.code_base;
+  asm volatile("" ::: "memory");  // RIP is read again: registers are few
+  const auto& entry = s->jumps[(linear ^ (linear >> 12)) % CpuState::kJumps];
+  if (entry.place != place || entry.mode != s->code_mode) [[unlikely]]
+    PENUMBRA_CONTINUE(to_slow);
+  s->code_base = s->rip - (linear & kPageMask);
   PENUMBRA_CONTINUE(code_at(entry.code));
 }
 
@@ -97,9 +127,10 @@ constexpr auto make() {
   Listing<StencilFunction, 20> list;
   list.add({.op = code_of(Special::Enter), .writes_left = true}, enter);
   list.add({.op = code_of(Special::FarLink), .wide = true}, far_link);
+  list.add({.op = code_of(Special::FarProbe), .wide = true}, far_probe);
+  list.add({.op = code_of(Special::Dispatch), .leaves_dynamically = true}, dispatch);
   list.add({.op = code_of(Special::Landing)}, landing);
   each<kRegister, kSlot>([&]<Form A>() {
-    list.add({.op = code_of(Special::Dispatch), .a = A, .leaves_dynamically = true}, dispatch<A>);
     list.add({.op = code_of(Special::DispatchReturn), .a = A, .leaves_dynamically = true},
              dispatch_return<A>);
     list.add({.op = code_of(Special::PushReturn), .a = A, .wide = true}, push_return<A>);

@@ -2,10 +2,8 @@
 //
 // A seventh argument, in rdx, holds the linear address, so that Slow finds it there. A load that
 // misses has written nothing.
-#include <bit>
-
 #include "jit/stencil/sources/operands.h"
-#include "mmu/shadow_table.h"
+#include "jit/stencil/sources/probe.h"
 
 namespace penumbra::jit {
 namespace {
@@ -18,18 +16,6 @@ PENUMBRA_STENCIL to_next_linear(PENUMBRA_LINEAR_ARGUMENTS) asm("to_next");
 PENUMBRA_STENCIL to_slow_linear(PENUMBRA_LINEAR_ARGUMENTS) asm("to_slow");
 }
 using Function = PENUMBRA_STENCIL(PENUMBRA_LINEAR_ARGUMENTS);
-
-/// ShadowTable::entry(), in two registers: the table is looked at last.
-[[gnu::always_inline]] inline const mmu::ShadowEntry& entry_of(const CpuState* s, u64 linear) {
-  u64 index = std::rotr(linear, 10);
-  asm("" : "+r"(index));
-  index = static_cast<u32>(index) & ~3u;
-  static_assert(mmu::ShadowTable::offset(0x7fff'1234'5000) ==
-                (0x7fff'1234'5000 >> 10) % 0x1'0000'0000 / 4 * 32);
-  u64 entry = reinterpret_cast<u64>(s->table) + offsetof(mmu::ShadowTable, entries) + index * 8;
-  asm("" : "+r"(entry));
-  return *reinterpret_cast<const mmu::ShadowEntry*>(entry);
-}
 
 /// Whether an access of `size` bytes misses the entry whose tag for it is `tag`.
 template <u32 kSize>
