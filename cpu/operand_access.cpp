@@ -1,5 +1,7 @@
 #include "cpu/operand_access.h"
 
+#include "cpu/mode.h"
+
 #include "common/log.h"
 #include "cpu/integer/bulk_memory.h"
 
@@ -73,8 +75,13 @@ Expected<u64> operand_linear(const CpuContext& ctx, const Operands& ops, u32 siz
 
 Expected<u64> aligned_operand_linear(const CpuContext& ctx, const Operands& ops, u32 size,
                                      u32 alignment, Access access) {
+  u64 base = segment_base(ctx.state, ops.memory.segment);
+  bool aligned = (base + effective_address(ctx.state, ops)) % alignment == 0;
+  // The reference CPU looks at the canonical form first, but at limits last.
+  bool is_long = code_size(ctx.state) == CodeSize::Long;
+  if (!aligned && !is_long) return std::unexpected(Fault::gp());
   TRY_ASSIGN(u64 linear, operand_linear(ctx, ops, size, access));
-  if (linear % alignment != 0) return std::unexpected(Fault::gp());
+  if (!aligned) return std::unexpected(Fault::gp());
   return linear;
 }
 

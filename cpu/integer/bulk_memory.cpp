@@ -101,7 +101,7 @@ void copy_elements(u8* to, const u8* from, u64 count, Width width, bool backward
 
 void fill_elements(u8* to, u64 value, u64 count, Width width) {
   u8 byte = static_cast<u8>(value);
-  if (((value ^ byte * 0x0101010101010101) & mask(width)) == 0) {
+  if (((value ^ byte * 0x0101010101010101ull) & mask(width)) == 0) {
     std::memset(to, byte, count * bytes(width));
     return;
   }

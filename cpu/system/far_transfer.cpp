@@ -32,6 +32,7 @@ class FarBranch {
   Outcome through_task(u16 tss_selector);
   Outcome call_inner(const Descriptor& gate);
   Outcome finish(Stack& stack, u8 cpl, Width width);
+  Outcome unreachable(Stack& stack, u8 cpl);
   Expected<> check_target(u8 privilege, u16 code_selector);
   Expected<> copy_parameters(Stack& stack, const Descriptor& gate, Width width);
 
@@ -107,7 +108,7 @@ Outcome FarBranch::finish(Stack& stack, u8 cpl, Width width) {
   if (!long_target()) offset_ &= 0xffffffffu;
   if (width == Width::W16) offset_ &= 0xffff;
   bool reachable = long_target() ? is_canonical(offset_) : offset_ <= code_.limit();
-  if (!reachable) return general_protection();
+  if (!reachable) return unreachable(stack, cpl);
   SegmentRegister cs = segment_register(static_cast<u16>((selector_ & ~3u) | cpl), code_);
   TRY(mark_accessed(ctx_, cs));
   TRY(stack.commit());
@@ -115,6 +116,14 @@ Outcome FarBranch::finish(Stack& stack, u8 cpl, Width width) {
   state_.rip = offset_;
   set_cpl(ctx_, cpl);
   return Next::Branch;
+}
+
+/// A call without a change of privilege has pushed by then (AMD APM 3, CALL far); RSP stays.
+Outcome FarBranch::unreachable(Stack& stack, u8 cpl) {
+  u64 rsp = state_.reg(Reg::Rsp);
+  if (calls() && cpl == state_.cpl) TRY(stack.commit());
+  state_.reg(Reg::Rsp) = rsp;
+  return general_protection();
 }
 
 Outcome FarBranch::through_system() {

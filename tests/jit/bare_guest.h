@@ -34,7 +34,11 @@ class BareGuest {
   /// A second linear window on the same physical memory.
   static constexpr u64 kAlias = 0x40000000;
 
-  BareGuest() {
+  /// On one engine after the other, in tests that say GENERATE(kInterp, kBaseline).
+  static constexpr auto kInterp = machine::EngineKind::Interp,
+                        kBaseline = machine::EngineKind::Baseline;
+  explicit BareGuest(machine::EngineKind engine = kBaseline)
+      : vcpu(*space, cpu::CpuModel(), host, {.kind = engine}) {
     space->map({0}, kRam, 0, mmu::AddressSpace::SlotKind::Ram);
     build_tables();
     cpu::CpuState& s = vcpu.state();
@@ -70,7 +74,7 @@ class BareGuest {
 
   std::unique_ptr<mmu::AddressSpace> space = std::move(*mmu::AddressSpace::create(kRam));
   QuietHost host;
-  machine::Vcpu vcpu{*space, cpu::CpuModel(), host};
+  machine::Vcpu vcpu;
 
  private:
   /// 4 KiB pages for the first 2 MiB (so that tests can remap one), a 2 MiB page behind, an alias.

@@ -8,7 +8,7 @@ using cpu::Reg;
 constexpr u8 kHlt = 0xf4;
 
 TEST_CASE("a store to the next instruction of the running block", "[smc]") {
-  BareGuest guest;
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xc6, 0x05, 0x01, 0, 0, 0, 0x2a,  // mov byte [rip+1], 42
                                 0xb8, 0x01, 0, 0, 0,              // mov eax, 1
                                 kHlt});
@@ -17,7 +17,7 @@ TEST_CASE("a store to the next instruction of the running block", "[smc]") {
 }
 
 TEST_CASE("a store to the running instruction's own bytes completes first", "[smc]") {
-  BareGuest guest;
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xb9, 0x02, 0, 0, 0,                    // mov ecx, 2
                                 0xc6, 0x05, 0xff, 0xff, 0xff, 0xff, 7,  // mov byte [rip-1], 7
                                 0xff, 0xc9,                             // dec ecx
@@ -28,7 +28,7 @@ TEST_CASE("a store to the running instruction's own bytes completes first", "[sm
 }
 
 TEST_CASE("a loop that counts by patching itself", "[smc]") {
-  BareGuest guest;
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0x31, 0xd2,                          // xor edx, edx
                                 0xb9, 0x0a, 0,    0,    0,           // mov ecx, 10
                                 0xb8, 0x01, 0,    0,    0,           // mov eax, 1    <- patched
@@ -42,7 +42,7 @@ TEST_CASE("a loop that counts by patching itself", "[smc]") {
 }
 
 TEST_CASE("stores through another linear address and by DMA", "[smc]") {
-  BareGuest guest;
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
   guest.run_to_halt();
   CHECK(guest.reg(Reg::Rax) == 1);
@@ -64,7 +64,7 @@ TEST_CASE("stores through another linear address and by DMA", "[smc]") {
 }
 
 TEST_CASE("a string store over the code behind it", "[smc]") {
-  BareGuest guest;
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xbf, 0x0f, 0x00, 0x01, 0,  // mov edi, the nops
                                 0xb0, kHlt,                 // mov al, F4h
                                 0xb9, 0x04, 0,    0,    0,  // mov ecx, 4
@@ -85,7 +85,7 @@ void fill_downwards(BareGuest& guest, u64 last, u32 size) {
 }
 
 TEST_CASE("a string store downwards reaches code below its first element", "[smc]") {
-  BareGuest guest;
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
   guest.run_to_halt();
   REQUIRE(guest.reg(Reg::Rax) == 1);
@@ -98,7 +98,7 @@ TEST_CASE("a string store downwards reaches code below its first element", "[smc
 }
 
 TEST_CASE("an instruction over two pages follows a change of either", "[smc]") {
-  BareGuest guest;
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   constexpr u64 kStart = 0x11ffd;
   guest.load(kStart, {0xb8, 0x11, 0x22, 0x33, 0x44, kHlt});  // mov eax, 44332211h
   auto run = [&] {
