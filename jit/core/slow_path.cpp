@@ -85,13 +85,47 @@ bool SlowPath::end_checked_sse(u64 form, cpu::Slot a, cpu::Slot b, cpu::Slot c) 
   return !checked.raises;
 }
 
-cpu::Outcome SlowPath::call(const translator::CallSite& site) {
+cpu::Outcome SlowPath::invoke(const translator::CallSite& site) {
   cpu::CpuState& s = context_.state;
   bool uses_fpu = site.call.effects & translator::UsesFpu;
   if (uses_fpu) s.mxcsr = cpu::fp_environment::leave(s.mxcsr);
   cpu::Outcome outcome = site.call.function(context_, site.operands);
   if (uses_fpu) cpu::fp_environment::enter(s.mxcsr);
   return outcome;
+}
+
+std::optional<Stop> SlowPath::call(const translator::CallSite& site,
+                                   const translator::InstructionSite& at, i64 rest,
+                                   const bool& valid) {
+  cpu::CpuState& s = context_.state;
+  cpu::Outcome outcome = invoke(site);
+  if (!outcome) {
+    fault_ = outcome.error();
+    return Stop::Fault;
+  }
+  switch (*outcome) {
+    case cpu::Next::Continue:
+      if (!valid) return retire(at, Stop::Lookup);
+      s.instructions_left -= rest;
+      return {};
+    case cpu::Next::EndBlock:
+      return retire(at, Stop::Retired);
+    case cpu::Next::Branch:
+      s.instructions_left -= 1;
+      return Stop::Retired;
+    case cpu::Next::Repeat:
+      return Stop::Repeat;
+    case cpu::Next::Halt:
+      return retire(at, Stop::Halt);
+  }
+  return Stop::Fault;
+}
+
+Stop SlowPath::retire(const translator::InstructionSite& at, Stop stop) {
+  cpu::CpuState& s = context_.state;
+  s.rip = rip_at(at.offset + at.length);
+  s.instructions_left -= 1;
+  return stop;
 }
 
 }  // namespace penumbra::jit

@@ -4,7 +4,10 @@
 // still that before the instruction.
 #pragma once
 
+#include <optional>
+
 #include "cpu/context.h"
+#include "jit/core/stop.h"
 #include "mmu/mmu.h"
 #include "translator/ir/block.h"
 
@@ -40,13 +43,19 @@ class SlowPath {
   bool check_aligned(u64 linear, u64 alignment);
   /// Op::EndSse: false where an unmasked exception stops the instruction.
   bool end_checked_sse(u64 form, cpu::Slot a, cpu::Slot b, cpu::Slot c);
-  /// Calls a named operation; a fault is returned, not kept.
-  cpu::Outcome call(const translator::CallSite& site);
+  /// Calls the named operation of `at`, in front of which the state is precise. Nothing: the block
+  /// goes on, `rest` instructions of it charged; else why it stops, all state current. `valid`
+  /// tells, behind the call, whether the block still is.
+  std::optional<Stop> call(const translator::CallSite& site, const translator::InstructionSite& at,
+                           i64 rest, const bool& valid);
 
  private:
   /// Whether all bytes are canonical, or below a flat segment's limit.
   bool in_range(Segment segment, u64 linear, u32 size);
   bool finish(const Expected<>& result);
+  cpu::Outcome invoke(const translator::CallSite& site);
+  /// The instruction has retired: RIP is behind it.
+  Stop retire(const translator::InstructionSite& at, Stop stop);
 
   cpu::CpuContext& context_;
   mmu::Mmu& mmu_;

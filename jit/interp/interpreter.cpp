@@ -111,15 +111,6 @@ void Interpreter::stop_before(CpuState& s, const Uop* u, i64 left, Stop stop) {
   stop_ = stop;
 }
 
-void Interpreter::stop_after(CpuState& s, const Uop* u, Stop stop) {
-  const BlockCode* code = BlockCode::of(u);
-  const UopSite& where = code->owner->sites[u->index];
-  const auto& instruction = code->owner->ir.instructions[where.instruction];
-  s.rip = slow_.rip_at(instruction.offset + instruction.length);
-  s.instructions_left -= 1;
-  stop_ = stop;
-}
-
 /// A store changed the running block: it ends behind this instruction.
 void Interpreter::leave_if_invalid(const Uop* u) {
   const CompiledBlock& block = *BlockCode::of(u)->owner;
@@ -161,34 +152,10 @@ bool Interpreter::call(CpuState& s, const Uop* u) {
   i64 left = s.instructions_left;
   stop_before(s, u, left, Stop::Fault);
   i64 rest = s.instructions_left - left;
-  cpu::Outcome outcome = slow_.call(where);
-  if (!outcome) {
-    slow_.set_fault(outcome.error());
-    return false;
-  }
-  switch (*outcome) {
-    case cpu::Next::Continue:
-      if (!BlockCode::of(u)->owner->valid) {
-        stop_after(s, u, Stop::Lookup);
-        return false;
-      }
-      s.instructions_left -= rest;
-      return true;
-    case cpu::Next::EndBlock:
-      stop_after(s, u, Stop::Retired);
-      return false;
-    case cpu::Next::Branch:
-      s.instructions_left -= 1;
-      stop_ = Stop::Retired;
-      return false;
-    case cpu::Next::Repeat:
-      stop_ = Stop::Repeat;
-      return false;
-    case cpu::Next::Halt:
-      stop_after(s, u, Stop::Halt);
-      return false;
-  }
-  return false;
+  const CompiledBlock& block = *BlockCode::of(u)->owner;
+  auto stop = slow_.call(where, block.ir.instructions[site(u).instruction], rest, block.valid);
+  if (stop) stop_ = *stop;
+  return !stop;
 }
 
 }  // namespace penumbra::jit

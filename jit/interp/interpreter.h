@@ -61,7 +61,6 @@ class Interpreter {
  private:
   static constexpr size_t kMostBlocks = 200'000;
 
-  void stop_after(CpuState& s, const Uop* u, Stop stop);
   const BlockCode* find_or_translate(CpuState& s);
   /// nullptr: a fault.
   CompiledBlock* translate(const CodeSource::Location& at);

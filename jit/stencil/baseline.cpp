@@ -184,8 +184,8 @@ const u8* Baseline::remembered_jump(CpuState& s) {
   u64 linear = linear_rip(s);
   const u8* place = mmu_.table()->for_execute(linear);
   const CpuState::JumpEntry& entry = jump_at(linear);
-  bool hit = place != nullptr && entry.place == place && entry.mode == mode_ &&
-             slow_.valid_target(s.rip);
+  bool hit =
+      place != nullptr && entry.place == place && entry.mode == mode_ && slow_.valid_target(s.rip);
   if (!hit) return nullptr;
   s.code_base = s.rip - (linear & kPageMask);
   return static_cast<const u8*>(entry.code);
@@ -248,13 +248,6 @@ bool Baseline::stop_before(CpuState& s, const Site& site, Stop stop) {
   s.instructions_left += static_cast<i64>(site.owner->count()) - site.instruction;
   stop_ = stop;
   return false;
-}
-
-void Baseline::stop_after(CpuState& s, const Site& site, Stop stop) {
-  const auto& instruction = site.owner->ir.instructions[site.instruction];
-  s.rip = slow_.rip_at(instruction.offset + instruction.length);
-  s.instructions_left -= 1;
-  stop_ = stop;
 }
 
 const u8* Baseline::slow_path(CpuState& s, const Site& site) {
@@ -369,35 +362,14 @@ bool Baseline::call(CpuState& s, const Site& site) {
   i64 left = s.instructions_left;
   stop_before(s, site, Stop::Fault);
   i64 rest = s.instructions_left - left;
-  cpu::Outcome outcome = slow_.call(*site.detail.call);
-  if (!outcome) {
-    slow_.set_fault(outcome.error());
+  const auto& instruction = site.owner->ir.instructions[site.instruction];
+  auto stop = slow_.call(*site.detail.call, instruction, rest, site.owner->valid);
+  if (stop) {
+    stop_ = *stop;
     return false;
   }
-  switch (*outcome) {
-    case cpu::Next::Continue:
-      if (!site.owner->valid) {
-        stop_after(s, site, Stop::Lookup);
-        return false;
-      }
-      s.instructions_left -= rest;
-      refresh_key(s);
-      return true;
-    case cpu::Next::EndBlock:
-      stop_after(s, site, Stop::Retired);
-      return false;
-    case cpu::Next::Branch:
-      s.instructions_left -= 1;
-      stop_ = Stop::Retired;
-      return false;
-    case cpu::Next::Repeat:
-      stop_ = Stop::Repeat;
-      return false;
-    case cpu::Next::Halt:
-      stop_after(s, site, Stop::Halt);
-      return false;
-  }
-  return false;
+  refresh_key(s);
+  return true;
 }
 
 }  // namespace penumbra::jit

@@ -65,7 +65,6 @@ class Baseline {
   void forget_jumps(CpuState& s);
 
   bool stop_before(CpuState& s, const Site& site, Stop stop);
-  void stop_after(CpuState& s, const Site& site, Stop stop);
   bool load(CpuState& s, const Site& site);
   bool store(CpuState& s, const Site& site);
   bool call(CpuState& s, const Site& site);

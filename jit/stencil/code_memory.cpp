@@ -25,7 +25,6 @@ CodeMemory::~CodeMemory() {
 }
 
 void CodeMemory::next_region() {
-  total_ += used_;
   region_ = oldest_region();
   begin_ = region_ * region_size_;
   used_ = region_ == 0 ? reserved_ : 0;

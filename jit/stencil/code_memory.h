@@ -43,14 +43,13 @@ class CodeMemory {
     return {execute_ + number * region_size_, region_size_};
   }
   u32 oldest_region() const { return (region_ + 1) % regions_; }
-  u64 used() const { return total_ + used_; }
 
  private:
   u8* write_ = nullptr;
   u8* execute_ = nullptr;
   u64 size_, region_size_;
   u32 regions_, region_ = 0;
-  u64 begin_ = 0, used_ = 0, total_ = 0, reserved_ = 0;
+  u64 begin_ = 0, used_ = 0, reserved_ = 0;
 };
 
 }  // namespace penumbra::jit
