@@ -54,11 +54,6 @@ Uop lower(const MicroOp& op, size_t index) {
   return uop;
 }
 
-bool is_branch(const MicroOp& op) {
-  return op.op == Op::BranchFlags || op.op == Op::BranchNonzero || op.op == Op::BranchSub ||
-         op.op == Op::BranchAnd;
-}
-
 /// The jump that a branch takes, as a micro-op of its own at the block's end.
 MicroOp taken_jump(const MicroOp& branch, const MicroOp& fall_through) {
   bool fused = branch.op == Op::BranchSub || branch.op == Op::BranchAnd;
@@ -93,7 +88,7 @@ void CompiledBlock::unlink() {
 std::unique_ptr<CompiledBlock> compile(const translator::Block& block) {
   std::vector<MicroOp> ops = block.ops;
   std::erase_if(ops, [](const MicroOp& op) { return translator::shape_of(op.op) == Shape::Hint; });
-  if (ops.size() >= 2 && is_branch(ops[ops.size() - 2])) {
+  if (ops.size() >= 2 && translator::is_branch(ops[ops.size() - 2].op)) {
     ops.push_back(taken_jump(ops[ops.size() - 2], ops.back()));
   }
   if (block.crosses_page) ops.insert(ops.begin(), MicroOp{});

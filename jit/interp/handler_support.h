@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/semantics/integer.h"
+#include "jit/core/effect.h"
 #include "jit/interp/interpreter.h"
 #include "jit/interp/uop.h"
 
@@ -65,21 +66,10 @@ void stop_slice(CpuState* s, const BlockCode* block, i64 left);
     PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(through->immediate)); \
   } while (0)
 
-/// What a handler writes.
-enum class Effect : u8 { Value, ValueAndFlags, Flags };
-
-constexpr Effect effect_of(const translator::MicroOp& op) {
-  if (!op.sets_flags) return Effect::Value;
-  return op.d == translator::kNoSlot ? Effect::Flags : Effect::ValueAndFlags;
-}
-
 template <class F, Effect E, class T>
 inline void commit(CpuState* s, const Uop* u, cpu::Result<T> result) {
   if constexpr (E != Effect::Flags) put<T>(s, u->d, result.value);
-  if constexpr (E != Effect::Value && F::kSetsFlags) {
-    if constexpr (F::kFamily != cpu::FlagFamily::Explicit) s->flag_result = result.value;
-    if constexpr (F::kFamily != cpu::FlagFamily::Logic) s->flag_source = result.source;
-  }
+  commit_flags<F, E>(s, result);
 }
 
 template <class Function>

@@ -17,11 +17,6 @@ constexpr u8 kJump = 0xe9, kCall = 0xe8;
 /// More than any stencil with its cold code; the asserted room of a micro-op.
 constexpr u32 kMostBytesPerOp = 640, kMostBytesPerBlock = 2048;
 
-bool is_branch(Op op) {
-  return op == Op::BranchFlags || op == Op::BranchNonzero || op == Op::BranchSub ||
-         op == Op::BranchAnd;
-}
-
 }  // namespace
 
 u32 Generator::most_bytes(const translator::Block& ir) {
@@ -56,7 +51,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   std::span<const MicroOp> ops = translated.ir.ops;
   for (size_t i = 0; i < ops.size(); ++i) {
     mark(CodeMark::Part::MicroOp, i);
-    if (is_branch(ops[i].op)) {
+    if (translator::is_branch(ops[i].op)) {
       branch(ops[i], ops[i + 1]);
       ++i;
     } else {

@@ -15,11 +15,6 @@ using translator::Shape;
 
 namespace {
 
-Effect effect_of(const MicroOp& op) {
-  if (!op.sets_flags) return Effect::Value;
-  return op.d == kNoSlot ? Effect::Flags : Effect::ValueAndFlags;
-}
-
 bool commutes(Op op) {
   return op == Op::Add || op == Op::And || op == Op::Or || op == Op::Xor || op == Op::Mul;
 }

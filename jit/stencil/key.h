@@ -4,7 +4,7 @@
 // asks for what it needs. Operand forms: in a register, in a slot of CpuState, or a constant.
 #pragma once
 
-#include "translator/ir/micro_op.h"
+#include "jit/core/effect.h"
 
 namespace penumbra::jit {
 
@@ -13,9 +13,6 @@ using cpu::FlagKind;
 using translator::Op;
 
 enum class Form : u8 { None, Register, Slot, Immediate };
-
-/// What a stencil writes.
-enum class Effect : u8 { Value, ValueAndFlags, Flags };
 
 /// Stencils that are no micro-op of the IR.
 enum class Special : u16 {

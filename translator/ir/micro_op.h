@@ -79,6 +79,12 @@ const char* name_of(Op op);
 /// The family of the flags that the op sets where sets_flags; Explicit for whole-register ops.
 cpu::FlagFamily flag_family_of(Op op);
 
+/// A conditional jump; what it does not take is the Jump behind it.
+constexpr bool is_branch(Op op) {
+  return op == Op::BranchFlags || op == Op::BranchNonzero || op == Op::BranchSub ||
+         op == Op::BranchAnd;
+}
+
 /// Properties that passes ask for, rather than listing ops.
 struct Effects {
   bool may_fault = false;  ///< or exit for MMIO

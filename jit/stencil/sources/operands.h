@@ -72,10 +72,7 @@ template <class T, Form F>
 template <class F, Effect E, Form D, class T>
 [[gnu::always_inline]] inline void commit(CpuState* s, u64& d, cpu::Result<T> result) {
   if constexpr (E != Effect::Flags) put<T, D>(s, d, result.value);
-  if constexpr (E != Effect::Value && F::kSetsFlags) {
-    if constexpr (F::kFamily != cpu::FlagFamily::Explicit) s->flag_result = result.value;
-    if constexpr (F::kFamily != cpu::FlagFamily::Logic) s->flag_source = result.source;
-  }
+  commit_flags<F, E>(s, result);
 }
 
 /// a + (b << scale) + displacement, at 64 bits: the displacement is sign-extended.
