@@ -13,7 +13,7 @@ Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& m
       source_(context, space, mmu, slow_),
       interpreter_(context, slow_, source_) {
   if (tier == Tier::Baseline) {
-    baseline_ = std::make_unique<Baseline>(context, mmu, slow_, source_, boundary);
+    baseline_ = std::make_unique<Baseline>(context, space, mmu, slow_, source_, boundary);
   }
   space_.set_code_observer(this);
 }
@@ -88,7 +88,7 @@ void Engines::code_written(GuestPhys address, u64 size) {
   for (u64 page = page_of(address.value); page < address.value + size; page += kPageSize) {
     bool has_code =
         interpreter_.cache().has_code({page}) || (baseline_ && baseline_->cache().has_code({page}));
-    if (!has_code) space_.clear_code({page});
+    if (!has_code) space_.clear_code({page}, kPageSize);
   }
 }
 

@@ -70,7 +70,10 @@ void AddressSpace::write(GuestPhys physical, const void* in, u64 size) {
 void AddressSpace::mark_code(GuestPhys physical, u64 size) {
   impl_->memory.mark_code(physical.value, size);
 }
-void AddressSpace::clear_code(GuestPhys page) { impl_->memory.clear_code(page.value); }
+void AddressSpace::clear_code(GuestPhys physical, u64 size) {
+  impl_->memory.clear_code(physical.value, size);
+}
+StoreFilter AddressSpace::store_filter() const { return impl_->memory.store_filter(); }
 void AddressSpace::set_code_observer(CodeObserver* observer) {
   impl_->memory.set_code_observer(observer);
 }

@@ -1,6 +1,6 @@
 // The guest's physical address space: memory slots over one memfd, ROM, holes that are MMIO.
 //
-// Shared by all vCPUs of a Vm. Keeps per-page facts (translated code by 64 bytes, page tables in
+// Shared by all vCPUs of a Vm. Keeps per-page facts (translated code, byte by byte, page tables in
 // use, dirty) and tells every Mmu and the CodeObserver when one changes. Stores by DMA, a debugger
 // and the API go through write() and meet the same tests as the guest's own.
 #pragma once
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/types.h"
+#include "mmu/store_filter.h"
 
 namespace penumbra::mmu {
 
@@ -46,10 +47,12 @@ class AddressSpace {
   void read(GuestPhys physical, void* out, u64 size) const;
   void write(GuestPhys physical, const void* in, u64 size);
 
-  /// Code tracking: marks bytes as translated, so that a store to their 64-byte lines notifies.
+  /// Code tracking: marks bytes as translated, so that a store to them notifies.
   void mark_code(GuestPhys physical, u64 size);
-  void clear_code(GuestPhys page);
+  /// Nothing was translated from [physical, +size), which lies in one page, any more.
+  void clear_code(GuestPhys physical, u64 size);
   void set_code_observer(CodeObserver* observer);
+  StoreFilter store_filter() const;
 
   /// Dirty tracking, one bit a page of the RAM file: start, then collect-and-clear.
   void start_dirty_log();

@@ -33,6 +33,7 @@ class MappedArray {
   T& operator[](u64 index) { return data_[index]; }
   const T& operator[](u64 index) const { return data_[index]; }
   T* data() { return data_; }
+  const T* data() const { return data_; }
   u64 size() const { return size_; }
   /// All zeroes again, at the same place, and the memory goes back to the host.
   void clear() { map(data_, MAP_FIXED); }

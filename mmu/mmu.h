@@ -20,7 +20,7 @@ namespace penumbra::mmu {
 class CodeObserver {
  public:
   virtual ~CodeObserver() = default;
-  /// Bytes [address, address + size) of guest RAM changed and hold translated code (by 64 bytes).
+  /// Bytes [address, address + size) of guest RAM changed, some of which were translated.
   virtual void code_written(GuestPhys address, u64 size) = 0;
 };
 

@@ -40,7 +40,7 @@ std::expected<void, std::string> PhysicalMemory::allocate(u64 ram_bytes) {
   ram_ = static_cast<u8*>(bytes);
   ram_bytes_ = ram_bytes;
   flags_ = MappedArray<u8>(ram_pages());
-  code_lines_ = MappedArray<u64>(ram_pages());
+  code_ = CodeBytes(ram_bytes);
   table_users_ = MappedArray<u32>(ram_pages());
   return {};
 }
@@ -139,7 +139,7 @@ void PhysicalMemory::store_to_table(RamPage page, u32 offset, const void* in, u3
 
 void PhysicalMemory::note_store(RamPage page, u32 offset, u32 size) {
   mark_dirty(page);
-  if (has_flag(page, kCode) && (code_lines_[page] & line_mask(offset, size)))
+  if (has_flag(page, kCode) && code_.any(in_file(page, offset), size))
     notify_code(page, offset, size);
 }
 
@@ -148,11 +148,9 @@ bool PhysicalMemory::bulk_writable(RamPage page, u32 offset, u32& length) {
   if (has_flag(page, kTable))
     for (ShadowListener* listener : listeners_) listener->retire_table(page);
   if (!has_flag(page, kCode)) return true;
-  u64 from_here = code_lines_[page] >> (offset / 64);
-  if (from_here & 1) return false;
-  if (from_here)
-    length = std::min(length, static_cast<u32>(std::countr_zero(from_here)) * 64 - offset % 64);
-  return true;
+  u64 here = in_file(page, offset);
+  length = static_cast<u32>(code_.first(here, here + length) - here);
+  return length != 0;
 }
 
 /// Blocks are known by the physical address that they were fetched from: tells all aliases.
@@ -172,7 +170,7 @@ void PhysicalMemory::mark_code(u64 physical, u64 size) {
     u32 offset = physical & kPageMask;
     u32 length = static_cast<u32>(std::min<u64>(size, kPageSize - offset));
     if (Location location = locate(physical); location.host) {
-      code_lines_[location.page] |= line_mask(offset, length);
+      code_.set(in_file(location.page, offset), length);
       set_flag(location.page, kCode);
     }
     physical += length;
@@ -180,12 +178,13 @@ void PhysicalMemory::mark_code(u64 physical, u64 size) {
   }
 }
 
-/// Where several physical pages show one RAM page, the others may still hold code: stays tracked.
-void PhysicalMemory::clear_code(u64 physical) {
+/// Within one page. Where several physical pages show one RAM page, the others may still hold code:
+/// stays tracked.
+void PhysicalMemory::clear_code(u64 physical, u64 size) {
   Location location = locate(physical);
   if (!location.host || aliases(location.page) != 1) return;
-  code_lines_[location.page] = 0;
-  clear_flag(location.page, kCode);
+  code_.clear(in_file(location.page, physical & kPageMask), size);
+  if (!code_.any(in_file(location.page, 0), kPageSize)) clear_flag(location.page, kCode);
 }
 
 size_t PhysicalMemory::aliases(RamPage page) const {

@@ -23,12 +23,6 @@ constexpr unsigned kPhysicalBits = 40;
 /// The page address in CR3 and in entries that name a 4-KByte page.
 constexpr u64 kFrameMask = ((1ull << kPhysicalBits) - 1) & ~kPageMask;
 
-/// Bits of the 64-byte lines that [offset, offset + size) of a page touches; size > 0.
-constexpr u64 line_mask(u32 offset, u32 size) {
-  u32 first = offset / 64, last = (offset + size - 1) / 64;
-  return (~0ull << first) & (~0ull >> (63 - last));
-}
-
 /// Copies of the usual sizes are single host accesses, as the guest's would be.
 inline void copy_bytes(void* to, const void* from, u32 size) {
   switch (size) {
@@ -117,8 +111,9 @@ class PhysicalMemory {
   void note_store(RamPage page, u32 offset, u32 size);
 
   void mark_code(u64 physical, u64 size);
-  void clear_code(u64 physical);
+  void clear_code(u64 physical, u64 size);
   void set_code_observer(CodeObserver* observer) { observer_ = observer; }
+  StoreFilter store_filter() const { return {ram_, flags_.data(), kCode, code_.data()}; }
 
   void start_dirty_log();
   void stop_dirty_log();
@@ -149,6 +144,7 @@ class PhysicalMemory {
   void set_flag(RamPage page, Flag flag);
   void clear_flag(RamPage page, Flag flag) { flags_[page] &= static_cast<u8>(~flag); }
   bool has_flag(RamPage page, Flag flag) const { return flags_[page] & flag; }
+  static u64 in_file(RamPage page, u32 offset) { return u64{page} * kPageSize + offset; }
   void drop_everything();
 
   u8* ram_ = nullptr;
@@ -156,7 +152,7 @@ class PhysicalMemory {
   u64 a20_mask_ = ~0ull;
   std::vector<Slot> slots_;       ///< disjoint; large ones first, they are looked for most
   MappedArray<u8> flags_;         ///< by RAM page: Flag bits
-  MappedArray<u64> code_lines_;   ///< bit n: bytes [64 n, 64 n + 64) were translated
+  CodeBytes code_;                ///< by offset in the RAM file
   MappedArray<u32> table_users_;  ///< Mmus whose shadow tables depend on the page as a page table
   std::vector<ShadowListener*> listeners_;
   CodeObserver* observer_ = nullptr;

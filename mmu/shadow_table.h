@@ -13,8 +13,9 @@
 namespace penumbra::mmu {
 
 struct ShadowEntry {
-  /// A page address, or kAbsent, which never matches. A write_tag with bit 0 set does not match
-  /// either: the guest may write, but each store has consequences (shadow_view.h).
+  /// A page address, or kAbsent, which never matches. A write_tag with kTracked set does not match
+  /// either: the guest may write, but stores may have consequences (shadow_view.h).
+  static constexpr u64 kTracked = 1;
   u64 read_tag, write_tag, execute_tag;
   u64 addend;  ///< host address - guest linear address
 };

@@ -73,7 +73,7 @@ class ViewPool {
 
  private:
   using SlotId = u64;  ///< view << kIndexBits | index, plus 1 in lists so that 0 means none
-  static constexpr u64 kTracked = 1;
+  static constexpr u64 kTracked = ShadowEntry::kTracked;
   struct Link {
     SlotId next, previous;  ///< valid while the write tag is a page
     RamPage page;           ///< valid while the write tag is a page, tracked or not

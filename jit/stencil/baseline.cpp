@@ -20,10 +20,20 @@ extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site) {
   return static_cast<Baseline*>(s->baseline)->slow_path(*s, *site);
 }
 
-Baseline::Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, CodeSource& source,
-                   Boundary& boundary)
+extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuState* s,
+                                                                      const Site* site,
+                                                                      u64 linear) {
+  const auto& view = *static_cast<const mmu::ShadowTable*>(s->table);
+  return static_cast<Baseline*>(s->baseline)
+      ->store_filter()
+      .harmless(view, linear, bytes(site->width));
+}
+
+Baseline::Baseline(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu,
+                   SlowPath& slow, CodeSource& source, Boundary& boundary)
     : context_(context),
       mmu_(mmu),
+      store_filter_(space.store_filter()),
       slow_(slow),
       source_(source),
       boundary_(boundary),

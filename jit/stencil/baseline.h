@@ -22,8 +22,8 @@ class Baseline {
     u64 lookups = 0, links = 0, evictions = 0, code_bytes = 0;
   };
 
-  Baseline(cpu::CpuContext& context, mmu::Mmu& mmu, SlowPath& slow, CodeSource& source,
-           Boundary& boundary);
+  Baseline(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, SlowPath& slow,
+           CodeSource& source, Boundary& boundary);
   ~Baseline();
 
   /// Starts in `mode`; mode() is that in which it stopped.
@@ -38,6 +38,7 @@ class Baseline {
   /// Forgets every block. No block may be running.
   void flush();
 
+  const mmu::StoreFilter& store_filter() const { return store_filter_; }
   /// Of penumbra_slow_path().
   const u8* slow_path(CpuState& s, const Site& site);
 
@@ -72,6 +73,7 @@ class Baseline {
 
   cpu::CpuContext& context_;
   mmu::Mmu& mmu_;
+  mmu::StoreFilter store_filter_;
   SlowPath& slow_;
   CodeSource& source_;
   Boundary& boundary_;

@@ -83,6 +83,31 @@ extern "C" __attribute__((naked)) void penumbra_slow() {
       : PENUMBRA_STATE_OFFSETS, [stopped] "i"(static_cast<u64>(Leave::Reason::Stopped)));
 }
 
+extern "C" __attribute__((naked)) void penumbra_slow_store() {
+  asm volatile(
+      "movq %%r11, %c[gpr]+16(%%r12)\n\t"
+      "movq %%rsi, %c[gpr]+48(%%r12)\n\t"
+      "movq %%rdi, %c[gpr]+56(%%r12)\n\t"
+      "movq %%r12, %%rdi\n\t"
+      "movq %%rax, %%rsi\n\t"
+      "subq $8, %%rsp\n\t"
+      "callq penumbra_harmless_store\n\t"
+      "addq $8, %%rsp\n\t"
+      "movq %%rsi, %%rcx\n\t"
+      "movq %c[gpr]+16(%%r12), %%r11\n\t"
+      "movq %c[gpr]+48(%%r12), %%rsi\n\t"
+      "movq %c[gpr]+56(%%r12), %%rdi\n\t"
+      "testq %%rax, %%rax\n\t"
+      "jz 1f\n\t"
+      "movq %%rax, %%rdx\n\t"
+      "retq\n"
+      "1:\n\t"
+      "movq %%rcx, %%rax\n\t"
+      "jmp penumbra_slow"
+      :
+      : PENUMBRA_STATE_OFFSETS);
+}
+
 #define PENUMBRA_LEAVE(name, reason)                                                               \
   extern "C" __attribute__((naked)) void name() {                                                  \
     asm volatile(PENUMBRA_SPILL "movl %[number], %%edx\n\t" PENUMBRA_RETURN                        \

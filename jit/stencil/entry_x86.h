@@ -28,12 +28,19 @@ Leave enter_native(cpu::CpuState* s, const u8* code);
 /// Called by generated code with the registers of the guest in place: rax = the site, rdx = a
 /// linear address. Comes back, goes to other code, or leaves with Stopped, as slow_path() says.
 extern "C" void penumbra_slow();
+/// The same for stores. Comes back with ZF set behind the store, or clear where it is still to be
+/// done, at the host address rdx, without consequences.
+extern "C" void penumbra_slow_store();
 /// Jump targets; rax = the record.
 extern "C" void penumbra_leave_slice();
 extern "C" void penumbra_leave_link();
 extern "C" void penumbra_leave_stale();
 extern "C" void penumbra_leave_lookup();
 
+/// What penumbra_slow_store() asks first: the host address, or nullptr. It keeps all registers but
+/// r11 and rax.
+extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuState* s,
+                                                                      const Site* site, u64 linear);
 /// What penumbra_slow() calls: kBehindSite, or the code to go to, or nullptr to leave.
 extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site);
 inline const u8* const kBehindSite = reinterpret_cast<const u8*>(1);

@@ -145,24 +145,42 @@ u32 Generator::new_site(const MicroOp& op, Site::Kind kind) {
   return static_cast<u32>(sites_.size() - 1);
 }
 
-/// movabs rax, site; call slow
-void Generator::call_slow(u32 site) {
+void Generator::call_slow(u32 site) { call_slow(site, thunks_.slow); }
+
+/// movabs rax, site; call thunk
+void Generator::call_slow(u32 site, const u8* thunk) {
   bytes({0x48, 0xb8});
   site_patches_.push_back({out_, site});
   word<u64>(0);
   u8* field = open_jump(kCall);
-  jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),
-            reinterpret_cast<u64>(thunks_.slow));
+  jit::link(field, reinterpret_cast<u64>(memory_->executable(field)), reinterpret_cast<u64>(thunk));
 }
 
 void Generator::cold_call(u32 site, u8* resume) {
   cold_calls_.push_back({continuations(HoleKind::Slow), resume, site});
 }
 
+/// jz resume; then the store, which the slow path has left to do, to the host address in rdx
+void Generator::harmless_store(const ColdCall& cold) {
+  bytes({0x0f, 0x84, 0, 0, 0, 0});
+  connect(out_ - 4, cold.resume);
+  Operands operands{.a = {Form::Register, Host::Rdx, kNoSlot},
+                    .c = cold.store->c,
+                    .immediate = cold.store->immediate};
+  StencilKey key{.op = code_of(Special::StoreAt),
+                 .width = sites_[cold.site].width,
+                 .a = Form::Register,
+                 .c = operands.c.form};
+  const Stencil* stencil = stencils_.find(key.encode());
+  PENUMBRA_ASSERT(stencil != nullptr && fits(*stencil, operands));
+  copy_stencil(*stencil, operands);
+}
+
 void Generator::emit_cold_calls() {
   for (const ColdCall& cold : cold_calls_) {
     for (u8* field : cold.from) connect(field, out_);
-    call_slow(cold.site);
+    call_slow(cold.site, cold.store ? thunks_.slow_store : thunks_.slow);
+    if (cold.store) harmless_store(cold);
     connect(open_jump(kJump), cold.resume);
   }
   for (const Patch& patch : site_patches_) {

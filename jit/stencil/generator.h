@@ -61,6 +61,7 @@ class Generator {
     Fields from;
     u8* resume;
     u32 site;
+    std::optional<Operands> store = {};  ///< c and the immediate
   };
   struct Exit {
     u64 offset;
@@ -132,7 +133,9 @@ class Generator {
   void mark(CodeMark::Part part, size_t op = 0);
   u32 new_site(const MicroOp& op, Site::Kind kind);
   void call_slow(u32 site);
+  void call_slow(u32 site, const u8* thunk);
   void cold_call(u32 site, u8* resume);
+  void harmless_store(const ColdCall& cold);
   u32 new_exit(u64 offset);
   void exit_jump(u32 exit);
   void emit_cold_calls();

@@ -324,8 +324,8 @@ void Generator::memory(const MicroOp& op) {
       sites_[site].slot = static_cast<Slot>(offsetof(cpu::CpuState, saved_temporaries) + 8 * i);
     }
   }
-  u8* resume = out_;
-  cold_call(site, resume);
+  cold_call(site, out_);
+  if (stores) cold_calls_.back().store = operands;
 }
 
 void Generator::check_aligned(const MicroOp& op) {

@@ -116,6 +116,7 @@ class Names {
 
   std::optional<std::string> thunk(u64 address) const {
     const std::pair<const u8*, const char*> known[] = {{thunks_.slow, "slow"},
+                                                       {thunks_.slow_store, "slow_store"},
                                                        {thunks_.leave_slice, "leave_slice"},
                                                        {thunks_.leave_link, "leave_link"},
                                                        {thunks_.leave_stale, "leave_stale"},

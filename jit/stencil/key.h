@@ -25,6 +25,7 @@ enum class Special : u16 {
   Landing,         ///< behind a return: code_base = RIP - immediate
   CheckCanonical,  ///< Slow unless a is canonical
   CheckLimit,      ///< Slow where a is above CS's limit
+  StoreAt,         ///< stores c at the host address a
 };
 
 struct StencilKey {

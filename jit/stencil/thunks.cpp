@@ -22,6 +22,7 @@ void place_thunks(CodeMemory& memory, const StencilTables& tables, Thunks& thunk
     return at;
   };
   thunks = {.slow = place(penumbra_slow),
+            .slow_store = place(penumbra_slow_store),
             .leave_slice = place(penumbra_leave_slice),
             .leave_link = place(penumbra_leave_link),
             .leave_stale = place(penumbra_leave_stale),

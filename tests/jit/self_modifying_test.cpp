@@ -41,6 +41,62 @@ TEST_CASE("a loop that counts by patching itself", "[smc]") {
   CHECK(guest.reg(Reg::Rdx) == 55);
 }
 
+TEST_CASE("stores of every width to data right behind the code of their page", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  std::vector<u8> code = {0x88, 0x07,                          // mov [rdi], al
+                          0x66, 0x89, 0x47, 0x01,              // mov [rdi+1], ax
+                          0x89, 0x47, 0x03,                    // mov [rdi+3], eax
+                          0x4c, 0x89, 0x47, 0x07,              // mov [rdi+7], r8
+                          0xc6, 0x47, 0x0f, 0x5a,              // mov byte [rdi+15], 5Ah
+                          0xc7, 0x47, 0x10, 0x78, 0x56, 0, 0,  // mov dword [rdi+16], 5678h
+                          0x48, 0x01, 0x47, 0x07,              // add [rdi+7], rax
+                          0xf3, 0x0f, 0x7f, 0x47, 0x14,        // movdqu [rdi+20], xmm0
+                          0x66, 0x0f, 0xd6, 0x47, 0x24,        // movq [rdi+36], xmm0
+                          kHlt};
+  guest.load(BareGuest::kCode, code);
+  store_to<u64>(&guest.vcpu.state().vector[0], 0xa7a6a5a4a3a2a1a0);
+  store_to<u64>(reinterpret_cast<u8*>(&guest.vcpu.state().vector[0]) + 8, 0xafaeadacabaaa9a8);
+  u64 data = BareGuest::kCode + code.size();
+  for (int round = 1; round <= 3; ++round) {
+    guest.reg(Reg::Rdi) = data;
+    guest.reg(Reg::Rax) = 0x01020304u * static_cast<u32>(round);
+    guest.reg(static_cast<Reg>(8)) = 0x1111111111111111;
+    guest.vcpu.state().rip = BareGuest::kCode;
+    guest.vcpu.state().activity = cpu::Activity::Running;
+    guest.run_to_halt();
+    u64 rax = guest.reg(Reg::Rax);
+    CHECK(guest.peek<u8>(data) == static_cast<u8>(rax));
+    CHECK(guest.peek<u16>(data + 1) == static_cast<u16>(rax));
+    CHECK(guest.peek<u32>(data + 3) == static_cast<u32>(rax));
+    CHECK(guest.peek<u64>(data + 7) == 0x1111111111111111 + rax);
+    CHECK(guest.peek<u8>(data + 15) == 0x5a);
+    CHECK(guest.peek<u32>(data + 16) == 0x5678);
+    CHECK(guest.peek<u64>(data + 28) == 0xafaeadacabaaa9a8);
+    CHECK(guest.peek<u64>(data + 36) == 0xa7a6a5a4a3a2a1a0);
+  }
+}
+
+TEST_CASE("a store of which only the last byte is code", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
+  guest.load(0x20000, {0x48, 0x89, 0x0f, kHlt});              // mov [rdi], rcx
+  auto run_at = [&](u64 rip) {
+    guest.vcpu.state().rip = rip;
+    guest.vcpu.state().activity = cpu::Activity::Running;
+    guest.run_to_halt();
+  };
+  guest.reg(Reg::Rcx) = 0xb9ull << 56;  // mov ecx
+  for (u64 at : {BareGuest::kCode - 8, BareGuest::kCode - 7}) {
+    run_at(BareGuest::kCode);
+    guest.reg(Reg::Rdi) = at;
+    run_at(0x20000);
+  }
+  guest.reg(Reg::Rax) = 7;
+  run_at(BareGuest::kCode);
+  CHECK(guest.reg(Reg::Rax) == 7);
+  CHECK(guest.reg(Reg::Rcx) == 1);
+}
+
 TEST_CASE("stores through another linear address and by DMA", "[smc]") {
   BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1

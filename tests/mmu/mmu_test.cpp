@@ -72,22 +72,50 @@ TEST_CASE("A changed entry is seen at once, whoever changes it") {
   CHECK(world.fault_code(0x5000, Access::Read) == 0);
 }
 
-TEST_CASE("Stores to code lines notify, other lines of the page do not") {
+TEST_CASE("Stores to code notify, those to other bytes of the page do not") {
   World world;
   world.store<u8>(0x2000, 1);
   world.space->mark_code({0x2040}, 65);
   CHECK(world.mmu.table()->for_write(0x2000, 1) == nullptr);
   world.store<u64>(0x2038, 7);
-  world.store<u32>(0x20c0, 7);
+  world.store<u32>(0x2081, 7);
   CHECK(world.notes.written.empty());
   world.store<u64>(0x203c, 7);
-  world.store<u8>(0x20bf, 7);
+  world.store<u8>(0x2080, 7);
   using List = std::vector<std::pair<u64, u64>>;
-  CHECK(world.notes.written == List{{0x203c, 8}, {0x20bf, 1}});
-  world.space->clear_code({0x2000});
+  CHECK(world.notes.written == List{{0x203c, 8}, {0x2080, 1}});
+  world.space->clear_code({0x2050}, 1);
+  world.store<u8>(0x2050, 1);
+  CHECK(world.notes.written.size() == 2);
+  CHECK(world.mmu.table()->for_write(0x2050, 1) == nullptr);
+  world.space->clear_code({0x2000}, kPageSize);
   world.store<u8>(0x2040, 1);
   CHECK(world.notes.written.size() == 2);
   CHECK(world.mmu.table()->for_write(0x2040, 1) != nullptr);
+}
+
+TEST_CASE("The store filter lets pass what hits no code and nothing but code is tracked for") {
+  World world;
+  world.store<u8>(0x2000, 1);
+  mmu::StoreFilter filter = world.space->store_filter();
+  auto harmless = [&](u64 linear, u32 size) {
+    u8* host = filter.harmless(*world.mmu.table(), linear, size);
+    CHECK((host == nullptr || host == world.space->ram() + linear));
+    return host != nullptr;
+  };
+  CHECK(!harmless(0x2000, 1));  // a plain page is not its affair
+  world.space->mark_code({0x2043}, 2);
+  for (u32 size : {1u, 2u, 4u, 8u, 16u, 32u}) {
+    CHECK(harmless(0x2043 - size, size));
+    CHECK(!harmless(0x2044 - size, size));
+    CHECK(!harmless(0x2044, size));
+    CHECK(harmless(0x2045, size));
+    CHECK(harmless(0x3000 - size, size));
+  }
+  CHECK(!harmless(0x2ffd, 4));
+  CHECK(!harmless(0x4000, 4));  // not in the view
+  world.space->start_dirty_log();
+  CHECK(!harmless(0x2100, 4));
 }
 
 }  // namespace

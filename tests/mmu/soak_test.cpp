@@ -339,7 +339,7 @@ class Soak {
       if (!model) wanted.push_back({physical[i], data[i]});
       if (!model || !writable) continue;
       *model = data[i];
-      code_hit |= code_[(model - model_.bytes.data()) / 64];
+      code_hit |= code_[static_cast<size_t>(model - model_.bytes.data())];
     }
     for (const ExternalAccess& access : device) {
       CHECK(access.address % access.size == 0);
@@ -348,10 +348,10 @@ class Soak {
     }
     REQUIRE(wanted == got);
     REQUIRE((!code_hit || !notes_.written.empty()));
-    // Accessed and dirty flags are stores too, so there may be more; but only to code lines.
+    // Accessed and dirty flags are stores too, so there may be more; but only to code.
     for (auto [address, bytes] : notes_.written) {
       if (address >= kAlias) address -= kAlias;
-      REQUIRE((code_[address / 64] || code_[(address + bytes - 1) / 64] || bytes > 64));
+      REQUIRE(std::any_of(&code_[address], &code_[address] + bytes, std::identity()));
     }
   }
 
@@ -414,7 +414,7 @@ class Soak {
   /// Bulk stores through a span: it must not hold code.
   void fill_span(u8* bytes, u8* model, u32 length) {
     for (u32 i = 0; i < length; ++i) {
-      if (code_[(model + i - model_.bytes.data()) / 64]) FAIL("code inside a span");
+      if (code_[static_cast<size_t>(model + i - model_.bytes.data())]) FAIL("code inside a span");
       bytes[i] = model[i] = i % 8 ? 0 : static_cast<u8>(random_());
     }
   }
@@ -438,11 +438,12 @@ class Soak {
     if (chance(60)) {
       u64 offset = pick(kPageSize - 64), bytes = 1 + pick(64);
       space_->mark_code({page + offset}, bytes);
-      for (u64 at = page + offset; at < page + offset + bytes; ++at) code_[at / 64] = true;
+      std::fill_n(&code_[page + offset], bytes, true);
     } else {
-      space_->clear_code({page});
+      u64 offset = chance(50) ? 0 : pick(kPageSize);
+      space_->clear_code({page + offset}, kPageSize - offset);
       if (page < kAliasBytes) return;  // the alias may still hold code
-      for (u64 at = page; at < page + kPageSize; at += 64) code_[at / 64] = false;
+      std::fill_n(&code_[page + offset], kPageSize - offset, false);
     }
   }
 
@@ -512,7 +513,7 @@ class Soak {
   Cpu* cpu_;
   SoakMemory model_;
   std::vector<u8> logged_;
-  std::array<bool, kBytes / 64> code_{};
+  std::array<bool, kBytes> code_{};
   std::array<u64, 4> roots_{};
   bool logging_ = false;
   u64 vouched_ = 0;

@@ -24,6 +24,13 @@ template <u32 kSize>
   asm("" : "+r"(last));
   return page_of(last) != tag;
 }
+/// Whether the guest may not write there; where only stores have consequences, it may.
+template <u32 kSize>
+[[gnu::always_inline]] inline bool misses_for_write(u64 linear, u64 tag) {
+  u64 last = linear + (kSize - 1);
+  asm("" : "+r"(last));
+  return (page_of(last) ^ tag) > mmu::ShadowEntry::kTracked;
+}
 
 struct Vector16 {
   u64 low, high;
@@ -48,10 +55,20 @@ template <class T, bool kForWrite, bool kVector, Form D, Form Base, Form Index, 
 PENUMBRA_STENCIL load(PENUMBRA_LINEAR_ARGUMENTS) {
   linear = address<Base, Index, kScale>(s, a, b);
   const mmu::ShadowEntry& entry = entry_of(s, linear);
-  if (misses<sizeof(T)>(linear, kForWrite ? entry.write_tag : entry.read_tag)) [[unlikely]]
+  if (kForWrite ? misses_for_write<sizeof(T)>(linear, entry.write_tag)
+                : misses<sizeof(T)>(linear, entry.read_tag)) [[unlikely]]
     PENUMBRA_LINEAR_CONTINUE(to_slow_linear);
   put_loaded<T, D, kVector>(s, d, reinterpret_cast<const u8*>(linear + entry.addend));
   PENUMBRA_LINEAR_CONTINUE(to_next_linear);
+}
+
+template <class T, Form C>
+[[gnu::always_inline]] inline void put_stored(CpuState* s, u64 c, u8* to) {
+  if constexpr (sizeof(T) >= 16) {
+    store_to<T>(to, load_from<T>(slot_of<'c'>(s)));
+  } else {
+    store_to<T>(to, get<T, C, 'c'>(s, c));
+  }
 }
 
 template <class T, Form C, Form Base, Form Index, unsigned kScale>
@@ -60,14 +77,14 @@ PENUMBRA_STENCIL store(PENUMBRA_LINEAR_ARGUMENTS) {
   const mmu::ShadowEntry& entry = entry_of(s, linear);
   if (misses<sizeof(T)>(linear, entry.write_tag)) [[unlikely]]
     PENUMBRA_LINEAR_CONTINUE(to_slow_linear);
-  T value;
-  if constexpr (sizeof(T) >= 16) {
-    value = load_from<T>(slot_of<'c'>(s));
-  } else {
-    value = get<T, C, 'c'>(s, c);
-  }
-  store_to<T>(reinterpret_cast<u8*>(linear + entry.addend), value);
+  put_stored<T, C>(s, c, reinterpret_cast<u8*>(linear + entry.addend));
   PENUMBRA_LINEAR_CONTINUE(to_next_linear);
+}
+
+template <class T, Form C>
+PENUMBRA_STENCIL store_at(PENUMBRA_STENCIL_ARGUMENTS) {
+  put_stored<T, C>(s, c, reinterpret_cast<u8*>(a));
+  PENUMBRA_CONTINUE(to_next);
 }
 
 template <Form Base, Form Index, unsigned kScale>
@@ -156,6 +173,22 @@ constexpr auto make_vectors() {
   return list;
 }
 
+constexpr auto make_stores_at() {
+  Listing<StencilFunction, 20> list;
+  auto add = [&]<class T, Form C>(Width width) {
+    list.add({.op = code_of(Special::StoreAt), .width = width, .a = kRegister, .c = C},
+             store_at<T, C>);
+  };
+  each_width([&]<class T>(T) {
+    each<kRegister, kSlot, kImmediate>(
+        [&]<Form C>() { add.template operator()<T, C>(kWidthOf<T>); });
+  });
+  add.template operator()<Vector16, kSlot>(Width::W128);
+  add.template operator()<Vector32, kSlot>(Width::W256);
+  return list;
+}
+
+PENUMBRA_LIST kStoresAt = listed<make_stores_at>();
 PENUMBRA_LIST kLoads = listed<make_loads<false>>();
 PENUMBRA_LIST kLoadsForWrite = listed<make_loads<true>>();
 PENUMBRA_LIST kStores = listed<make_stores>();
