@@ -32,12 +32,18 @@ template <u32 kSize>
   return (page_of(last) ^ tag) > mmu::ShadowEntry::kTracked;
 }
 
-struct Vector16 {
-  u64 low, high;
-};
+using Vector16 = __m128i;
 struct Vector32 {
   u64 lanes[4];
 };
+
+/// A scalar as a vector, in one load: of parts that were stored one by one, the next load of the
+/// whole would have to wait.
+template <class T>
+[[gnu::always_inline]] inline Vector16 zero_extended(const u8* from) {
+  if constexpr (sizeof(T) == 4) return _mm_loadu_si32(from);
+  return _mm_loadl_epi64(reinterpret_cast<const Vector16*>(from));
+}
 
 /// Loads fill the slot: 64 bits, or 16 bytes (of a vector) zero-extended.
 template <class T, Form D, bool kVector>
@@ -45,7 +51,7 @@ template <class T, Form D, bool kVector>
   if constexpr (sizeof(T) >= 16) {
     store_to<T>(slot_of<'d'>(s), load_from<T>(from));
   } else if constexpr (kVector) {
-    store_to<Vector16>(slot_of<'d'>(s), {load_from<T>(from), 0});
+    store_to<Vector16>(slot_of<'d'>(s), zero_extended<T>(from));
   } else {
     put<u64, D>(s, d, load_from<T>(from));
   }
