@@ -328,6 +328,8 @@ std::expected<Instruction, DecodeError> compact(const Decoded& decoded, CodeMode
   if (!exists(in, mode)) return exception(Fault::ud());
   Instruction result;
   result.mnemonic = in.mnemonic;
+  result.immediate_offset = in.raw.imm[0].offset;
+  result.immediate_size = in.raw.imm[0].size / 8;
   Operands& out = result.operands;
   out.length = in.length;
   out.width = width_of_bits(in.operand_width);

@@ -13,6 +13,8 @@ using Mnemonic = ZydisMnemonic;
 struct Instruction {
   Mnemonic mnemonic = ZYDIS_MNEMONIC_INVALID;
   Operands operands;
+  /// Where the first immediate is in the instruction, bytes; size 0: there is none.
+  u8 immediate_offset = 0, immediate_size = 0;
   u8 length() const { return operands.length; }
 };
 

@@ -1,5 +1,7 @@
 #include "jit/engines.h"
 
+#include <algorithm>
+
 #include "cpu/semantics/fp_environment.h"
 
 namespace penumbra::jit {
@@ -83,13 +85,34 @@ std::string Engines::describe_blocks(GuestPhys address, CodeMode mode) const {
 }
 
 void Engines::code_written(GuestPhys address, u64 size) {
-  invalidations_ += interpreter_.cache().invalidate(address, size);
-  if (baseline_) invalidations_ += baseline_->cache().invalidate(address, size);
-  for (u64 page = page_of(address.value); page < address.value + size; page += kPageSize) {
-    bool has_code =
-        interpreter_.cache().has_code({page}) || (baseline_ && baseline_->cache().has_code({page}));
-    if (!has_code) space_.clear_code({page}, kPageSize);
+  for (u64 at = address.value, end = at + size; at < end; at = page_of(at) + kPageSize) {
+    invalidate(at, std::min(end, page_of(at) + kPageSize));
   }
+}
+
+/// Blocks go, and so do the marks of their bytes in this page where no other block has them.
+void Engines::invalidate(u64 begin, u64 end) {
+  u64 page = page_of(begin), first = begin, last = end, before = invalidations_;
+  auto each = [&](auto& cache, auto drop) {
+    for (auto* block : cache.overlapping(begin, end)) {
+      bool starts_here = page_of(block->place.physical.value) == page;
+      if (starts_here) {
+        first = std::min(first, block->place.physical.value);
+        last = std::max(last, block->place.physical.value + block->place.size);
+      }
+      drop(*block);
+      ++invalidations_;
+    }
+  };
+  each(interpreter_.cache(), [&](CompiledBlock& block) { interpreter_.cache().invalidate(block); });
+  if (baseline_) each(baseline_->cache(), [&](NativeBlock& block) { baseline_->drop(block); });
+  if (invalidations_ != before) source_.patched().note({begin}, end - begin);
+  space_.clear_code({first}, last - first);
+  auto mark = [&](const auto& block) {
+    if (block.place.overlaps(first, last)) source_.mark(block.place);
+  };
+  interpreter_.cache().visit_page({page}, mark);
+  if (baseline_) baseline_->cache().visit_page({page}, mark);
 }
 
 }  // namespace penumbra::jit

@@ -37,6 +37,7 @@ class Engines final : public mmu::CodeObserver {
   void code_written(GuestPhys address, u64 size) override;
 
  private:
+  void invalidate(u64 begin, u64 end);
   Stop run_blocks(CodeMode mode);
   Stop run_baseline(CodeMode mode);
   Stop run_single(CodeMode mode);

@@ -12,6 +12,17 @@ namespace {
 
 constexpr u32 kLongest = 15;
 
+/// Whether the guest keeps changing the instruction's immediate, and nothing else of it.
+bool changes_alone(const CodeView& code, u32 offset, const frontend::Instruction& instruction) {
+  if (code.changing == nullptr || instruction.immediate_size == 0) return false;
+  u32 begin = offset + instruction.immediate_offset, end = begin + instruction.immediate_size;
+  bool inside = false, outside = false;
+  for (u32 at = offset; at < offset + instruction.length(); ++at) {
+    (at >= begin && at < end ? inside : outside) |= (*code.changing)[at];
+  }
+  return inside && !outside;
+}
+
 /// An instruction that does not decode: a site of its own that raises the fault.
 void lift_refused(Lifter& lifter, Block& block, u16 offset, const Fault& fault) {
   frontend::Instruction nothing;
@@ -50,6 +61,7 @@ std::optional<Block> translate(const CodeView& code, CodeMode mode, const cpu::C
   while (!lifter.done() && block.instructions.size() < most && block.end < code.page.size()) {
     auto decoded = frontend::decode(code.page.subspan(block.end), mode);
     if (decoded) {
+      lifter.load_immediates(changes_alone(code, block.end, *decoded));
       lifter.lift(*decoded, block.end);
       continue;
     }

@@ -1,6 +1,7 @@
 // Guest bytes -> optimised block: decode, lift, optimise. The translator's table of contents.
 #pragma once
 
+#include <bitset>
 #include <optional>
 #include <span>
 
@@ -9,11 +10,17 @@
 
 namespace penumbra::translator {
 
+/// A set of bytes of a code page.
+using PageBytes = std::bitset<kPageSize>;
+
 struct CodeView {
   std::span<const u8> page;  ///< the 4,096 bytes of the code page
   u16 start = 0;             ///< offset of the first instruction
   /// Bytes of the following page, for an instruction that crosses; empty until asked for.
   std::span<const u8> next_page;
+  /// Bytes that the guest keeps changing: an immediate there may be loaded when the block runs
+  /// (Block::loaded). nullptr: none.
+  const PageBytes* changing = nullptr;
 };
 
 /// Translates from `code.start` up to a control transfer, the page's end or `most` instructions.

@@ -50,31 +50,29 @@ class BlockCache {
     return raw;
   }
 
-  /// Every block with bytes in [address, address + size). Returns how many went.
-  size_t invalidate(GuestPhys address, u64 size) {
-    u64 begin = address.value, end = address.value + size;
+  /// Blocks that a change of [begin, end), which lies in one page, makes invalid.
+  std::vector<Block*> overlapping(u64 begin, u64 end) const {
     std::vector<Block*> hit;
-    for (u64 page = begin >> 12; page <= (end - 1) >> 12; ++page) {
-      auto found = pages_.find(page);
-      if (found == pages_.end()) continue;
-      for (Block* block : found->second) {
-        if (block->place.overlaps(begin, end)) hit.push_back(block);
-      }
-    }
-    for (Block* block : hit) invalidate(*block);
-    return hit.size();
+    visit_page({begin}, [&](Block& block) {
+      if (block.place.overlaps(begin, end)) hit.push_back(&block);
+    });
+    return hit;
   }
 
   void invalidate(Block& block) {
-    if (!block.valid) return;
+    if (block.valid) bury(remove(block));
+  }
+  /// To be freed by collect().
+  void bury(std::unique_ptr<Block> block) { graveyard_.push_back(std::move(block)); }
+  /// The same, but the block stays with the caller, who may insert() it again.
+  std::unique_ptr<Block> remove(Block& block) {
     block.valid = false;
     block.unlink();
     FrontEntry& entry = front_[front_index(block.place.key)];
     if (entry.block == &block) entry = {};
     forget_page(block.place.physical.value >> 12, &block);
     if (block.place.crosses_page) forget_page(block.place.next_page.value >> 12, &block);
-    auto owner = blocks_.extract(block.place.key);
-    graveyard_.push_back(std::move(owner.mapped()));
+    return std::move(blocks_.extract(block.place.key).mapped());
   }
 
   template <class Predicate>
@@ -93,14 +91,19 @@ class BlockCache {
   /// Frees what was invalidated. No block may be running.
   void collect() { graveyard_.clear(); }
 
+  /// Every block with bytes in the page of `address`.
+  template <class Visitor>
+  void visit_page(GuestPhys address, Visitor visit) const {
+    auto found = pages_.find(address.value >> 12);
+    if (found == pages_.end()) return;
+    for (Block* block : found->second) visit(*block);
+  }
   /// Every block with the byte at `address`.
   template <class Visitor>
   void visit_at(GuestPhys address, Visitor visit) const {
-    auto found = pages_.find(address.value >> 12);
-    if (found == pages_.end()) return;
-    for (const Block* block : found->second) {
-      if (block->place.overlaps(address.value, address.value + 1)) visit(*block);
-    }
+    visit_page(address, [&](const Block& block) {
+      if (block.place.overlaps(address.value, address.value + 1)) visit(block);
+    });
   }
 
   /// Whether any block is left with bytes in the page.

@@ -1,7 +1,7 @@
 // What identifies a translated block, and where its bytes are: common to all engines' blocks.
 #pragma once
 
-#include "common/types.h"
+#include "translator/ir/block.h"
 
 namespace penumbra::jit {
 
@@ -21,12 +21,27 @@ struct BlockPlace {
   GuestPhys next_page{};   ///< of the second page where crosses_page
   u32 next_page_size = 0;  ///< bytes in it
   const u8* next_page_code = nullptr;
+  /// Bytes of the first page that the block loads when it runs, in order: they may change.
+  std::vector<translator::CodeRange> loaded;
 
-  /// Whether the block has bytes in [begin, end).
+  u64 page() const { return page_of(physical.value); }
+  /// Calls f(physical address, size) for all bytes but the loaded ones.
+  template <class F>
+  void for_each_fixed(F f) const {
+    u64 at = physical.value, end = physical.value + size;
+    for (const translator::CodeRange& range : loaded) {
+      u64 begin = page() + range.offset;
+      if (begin > at) f(at, begin - at);
+      at = begin + range.size;
+    }
+    if (at < end) f(at, end - at);
+    if (crosses_page) f(next_page.value, next_page_size);
+  }
+  /// Whether a change of [begin, end) makes the block invalid.
   bool overlaps(u64 begin, u64 end) const {
-    u64 first = physical.value;
-    if (first < end && begin < first + size) return true;
-    return crosses_page && next_page.value < end && begin < next_page.value + next_page_size;
+    bool any = false;
+    for_each_fixed([&](u64 at, u64 length) { any |= at < end && begin < at + length; });
+    return any;
   }
 };
 

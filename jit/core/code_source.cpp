@@ -25,7 +25,9 @@ CodeSource::Location CodeSource::in_page(const BlockPlace& from, u64 offset, u32
 
 Expected<CodeSource::Translated> CodeSource::translate(const Location& at, u32 most) {
   u16 start = static_cast<u16>(at.linear & kPageMask);
-  translator::CodeView view{{at.key.code - start, kPageSize}, start, {}};
+  translator::CodeView view{.page = {at.key.code - start, kPageSize},
+                            .start = start,
+                            .changing = patched_.changing(at.physical)};
   CodeMode mode{at.key.mode & ~BlockKey::kSingle};
   if (at.key.mode & BlockKey::kSingle) most = 1;
   BlockPlace place{.key = at.key, .physical = at.physical};
@@ -36,16 +38,20 @@ Expected<CodeSource::Translated> CodeSource::translate(const Location& at, u32 m
     block = translator::translate(view, mode, context_.model, most);
   }
   place.size = std::min<u32>(block->end, kPageSize) - start;
-  space_.mark_code(place.physical, place.size);
   if (block->crosses_page) {
     place.crosses_page = true;
     place.next_page_size = block->end - kPageSize;
     place.next_page_code = view.next_page.data();
-    space_.mark_code(place.next_page, place.next_page_size);
   }
+  place.loaded = std::move(block->loaded);
+  mark(place);
   ++counters_.blocks;
   counters_.instructions += block->instructions.size();
   return Translated{place, std::move(*block)};
+}
+
+void CodeSource::mark(const BlockPlace& place) {
+  place.for_each_fixed([&](u64 at, u64 size) { space_.mark_code({at}, size); });
 }
 
 Expected<bool> CodeSource::same_code(u64 linear, const u8* code) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "jit/core/block_key.h"
+#include "jit/core/patched_code.h"
 #include "jit/core/slow_path.h"
 
 namespace penumbra::jit {
@@ -33,6 +34,9 @@ class CodeSource {
   Location in_page(const BlockPlace& from, u64 offset, u32 mode) const;
   /// At most `most` instructions.
   Expected<Translated> translate(const Location& at, u32 most);
+  /// Tells the address space which bytes were translated, loaded ones apart.
+  void mark(const BlockPlace& place);
+  PatchedCode& patched() { return patched_; }
   /// Whether `linear` still translates to `code` for execution; fails with the fetch's fault.
   Expected<bool> same_code(u64 linear, const u8* code);
   /// Linear address of the page behind the one that runs.
@@ -52,6 +56,7 @@ class CodeSource {
   mmu::AddressSpace& space_;
   mmu::Mmu& mmu_;
   SlowPath& slow_;
+  PatchedCode patched_;
   Counters counters_;
 };
 

@@ -12,6 +12,7 @@ using translator::Shape;
 Handler handler_for(const MicroOp& op) {
   switch (translator::shape_of(op.op)) {
     case Shape::Move:
+    case Shape::Code:
     case Shape::Address:
     case Shape::Widen:
     case Shape::Unary:
@@ -85,7 +86,7 @@ void CompiledBlock::unlink() {
   outgoing.clear();
 }
 
-std::unique_ptr<CompiledBlock> compile(const translator::Block& block) {
+std::unique_ptr<CompiledBlock> compile(const translator::Block& block, const u8* page) {
   std::vector<MicroOp> ops = block.ops;
   std::erase_if(ops, [](const MicroOp& op) { return translator::shape_of(op.op) == Shape::Hint; });
   if (ops.size() >= 2 && translator::is_branch(ops[ops.size() - 2].op)) {
@@ -109,6 +110,7 @@ std::unique_ptr<CompiledBlock> compile(const translator::Block& block) {
       uop = lower(op, index);
       taken = 1;
     }
+    if (op.op == Op::CodeValue) uop.immediate = reinterpret_cast<u64>(page + op.immediate);
     if (op.op == Op::Call) {
       uop.immediate = reinterpret_cast<u64>(&compiled->ir.calls[op.immediate]);
     }

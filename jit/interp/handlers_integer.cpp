@@ -135,6 +135,21 @@ Handler move_handler(const MicroOp& op) {
   return handler;
 }
 
+/// The immediate is the host address of the bytes.
+template <class From>
+PENUMBRA_HANDLER code_value(PENUMBRA_HANDLER_ARGUMENTS) {
+  auto value = static_cast<std::make_signed_t<From>>(
+      load_from<From>(reinterpret_cast<const u8*>(u->immediate)));
+  put<u64>(s, u->d, static_cast<u64>(i64{value}));
+  PENUMBRA_NEXT;
+}
+
+Handler code_value_handler(const MicroOp& op) {
+  Handler handler = nullptr;
+  for_width(op.from, [&]<class From>(From) { handler = code_value<From>; });
+  return handler;
+}
+
 Handler lea_handler(const MicroOp& op) {
   Handler handler = nullptr;
   for_width(op.width,
@@ -148,6 +163,8 @@ Handler integer_handler(const MicroOp& op) {
   switch (op.op) {
     case Op::Move:
       return move_handler(op);
+    case Op::CodeValue:
+      return code_value_handler(op);
     case Op::Lea:
       return lea_handler(op);
     case Op::ZeroExtend:
@@ -163,6 +180,7 @@ Handler integer_handler(const MicroOp& op) {
   case Op::name:                    \
     return ternary_handler<cpu::name>(op);
 #define PENUMBRA_PICK_Move(name)
+#define PENUMBRA_PICK_Code(name)
 #define PENUMBRA_PICK_Address(name)
 #define PENUMBRA_PICK_Widen(name)
 #define PENUMBRA_PICK_ReadFlags(name)

@@ -64,7 +64,7 @@ CompiledBlock* Interpreter::translate(const CodeSource::Location& at) {
     slow_.set_fault(translated.error());
     return nullptr;
   }
-  auto compiled = compile(translated->ir);
+  auto compiled = compile(translated->ir, at.key.code - translated->ir.start);
   compiled->place = translated->place;
   if (cache_.size() >= kMostBlocks) cache_.clear();
   return cache_.insert(std::move(compiled));

@@ -76,7 +76,7 @@ class Interpreter {
   u32 mode_ = 0;
 };
 
-/// A block's uops from its micro-ops.
-std::unique_ptr<CompiledBlock> compile(const translator::Block& block);
+/// A block's uops from its micro-ops; `page` is the first byte of its page.
+std::unique_ptr<CompiledBlock> compile(const translator::Block& block, const u8* page);
 
 }  // namespace penumbra::jit

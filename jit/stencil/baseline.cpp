@@ -126,6 +126,11 @@ NativeBlock* Baseline::find_or_translate(CpuState&) {
 
 NativeBlock* Baseline::find(const CodeSource::Location& at) {
   if (NativeBlock* known = cache_.find(at.key)) return known;
+  if (NativeBlock* known = revive(at.key)) return known;
+  return translate(at);
+}
+
+NativeBlock* Baseline::translate(const CodeSource::Location& at) {
   auto translated = source_.translate(at, kMostInstructions);
   if (!translated) {
     slow_.set_fault(translated.error());
@@ -134,10 +139,35 @@ NativeBlock* Baseline::find(const CodeSource::Location& at) {
   }
   make_room(Generator::most_bytes(translated->ir));
   auto block = generator_.generate(std::move(*translated), memory_);
+  if (source_.patched().any(block->place)) block->keep_original();
   counters_.code_bytes += block->size;
   for (HostCodeObserver* observer : observers_) {
     observer->generated({block->code, block->size, at.physical, block->ir.mode});
   }
+  return cache_.insert(std::move(block));
+}
+
+void Baseline::drop(NativeBlock& block) {
+  if (block.original == nullptr) return cache_.invalidate(block);
+  auto& versions = versions_[block.place.key];
+  if (versions.size() == kMostVersions) {
+    cache_.bury(std::move(versions.front()));
+    versions.erase(versions.begin());
+  }
+  versions.push_back(cache_.remove(block));
+}
+
+NativeBlock* Baseline::revive(const BlockKey& key) {
+  auto found = versions_.find(key);
+  if (found == versions_.end()) return nullptr;
+  auto& versions = found->second;
+  auto fits =
+      std::ranges::find_if(versions, [](const auto& block) { return block->is_original(); });
+  if (fits == versions.end()) return nullptr;
+  auto block = std::move(*fits);
+  versions.erase(fits);
+  block->revive();
+  source_.mark(block->place);
   return cache_.insert(std::move(block));
 }
 
@@ -215,8 +245,14 @@ void Baseline::refresh_key(CpuState& s) {
 void Baseline::make_room(u32 bytes) {
   if (memory_.writable(bytes) != nullptr) return;
   u32 region = memory_.oldest_region();
-  cache_.invalidate_if(
-      [&](const NativeBlock& block) { return memory_.region_of(block.code) == region; });
+  auto in_region = [&](const NativeBlock& block) {
+    return memory_.region_of(block.code) == region;
+  };
+  cache_.invalidate_if(in_region);
+  for (auto& [key, versions] : versions_) {
+    std::erase_if(versions, [&](const auto& block) { return in_region(*block); });
+  }
+  std::erase_if(versions_, [](const auto& entry) { return entry.second.empty(); });
   forget_jumps(context_.state);
   cache_.collect();
   for (HostCodeObserver* observer : observers_) {
@@ -245,6 +281,7 @@ std::string Baseline::describe(GuestPhys address, CodeMode mode) const {
 
 void Baseline::flush() {
   cache_.clear();
+  versions_.clear();
   forget_jumps(context_.state);
   cache_.collect();
 }

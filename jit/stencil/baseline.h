@@ -37,6 +37,8 @@ class Baseline {
   std::string describe(GuestPhys address, CodeMode mode) const;
   /// Forgets every block. No block may be running.
   void flush();
+  /// The block's code was changed. Where that happens again and again, it is kept.
+  void drop(NativeBlock& block);
 
   const mmu::StoreFilter& store_filter() const { return store_filter_; }
   /// Of penumbra_slow_path().
@@ -45,9 +47,12 @@ class Baseline {
  private:
   static constexpr u64 kCodeBytes = 64ull << 20;
   static constexpr u32 kRegions = 8;
+  static constexpr size_t kMostVersions = 4;  ///< of a block, beside the valid one
 
   NativeBlock* find_or_translate(CpuState& s);
   NativeBlock* find(const CodeSource::Location& at);
+  NativeBlock* translate(const CodeSource::Location& at);
+  NativeBlock* revive(const BlockKey& key);
   NativeBlock* follow(CpuState& s, NativeExit& exit);
   NativeBlock* follow_far(CpuState& s, NativeExit& exit);
   const u8* resume(CpuState& s, const Leave& leave);
@@ -83,6 +88,8 @@ class Baseline {
   u64 constants_ = 0;
   Generator generator_;
   BlockCache<NativeBlock> cache_;
+  /// Blocks of patched code, invalid now, that are valid again where their bytes come back.
+  std::unordered_map<BlockKey, std::vector<std::unique_ptr<NativeBlock>>, KeyHash> versions_;
   std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(CpuState::kJumps);
   std::vector<HostCodeObserver*> observers_;
   Counters counters_;

@@ -30,6 +30,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   memory_ = &memory;
   block_ = block.get();
   ir_ = &translated.ir;
+  page_ = translated.place.key.code - translated.ir.start;
   begin_ = out_ = memory.writable(most);
   sites_.clear();
   programs_.clear();

@@ -106,6 +106,7 @@ class Generator {
 
   // -- micro-ops (generator_lowering.cpp)
   void lower(const MicroOp& op);
+  void code_value(const MicroOp& op);
   void pure(const MicroOp& op);
   bool pure_tied(const MicroOp& op);
   bool pure_compare(const MicroOp& op);
@@ -152,6 +153,7 @@ class Generator {
   CodeMemory* memory_ = nullptr;
   NativeBlock* block_ = nullptr;
   const translator::Block* ir_ = nullptr;
+  const u8* page_ = nullptr;  ///< first byte of the block's page
   u8* begin_ = nullptr;
   u8* out_ = nullptr;
   u8* last_ = nullptr;  ///< start of the stencil emitted last

@@ -39,6 +39,8 @@ void Generator::lower(const MicroOp& op) {
     case Shape::Binary:
     case Shape::Ternary:
       return pure(op);
+    case Shape::Code:
+      return code_value(op);
     case Shape::Address:
       return address(op);
     case Shape::ReadFlags:
@@ -76,6 +78,12 @@ Generator::Place Generator::second(const MicroOp& op, Operands& operands) {
   }
   operands.immediate = value;
   return {.form = Form::Immediate};
+}
+
+void Generator::code_value(const MicroOp& op) {
+  Operands operands{.d = destination(op.d, Width::W64),
+                    .immediate = reinterpret_cast<u64>(page_ + op.immediate)};
+  must_emit({.op = code_of(op.op), .from = op.from, .d = operands.d.form, .wide = true}, operands);
 }
 
 void Generator::pure(const MicroOp& op) {

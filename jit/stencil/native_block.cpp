@@ -33,6 +33,7 @@ void NativeBlock::link(NativeExit& exit, NativeBlock& to) {
 
 void NativeBlock::unlink() {
   constexpr u8 kJump = 0xe9;
+  std::copy_n(code, entry.size(), entry.begin());
   *memory->writable_of(code) = kJump;
   redirect(*memory, code + 1, stale);
   for (NativeExit* exit : incoming) detach(*memory, *exit);
@@ -43,6 +44,25 @@ void NativeBlock::unlink() {
     std::erase(exit.target->incoming, &exit);
     detach(*memory, exit);
   }
+}
+
+void NativeBlock::keep_original() {
+  original = std::make_unique_for_overwrite<u8[]>(place.size);
+  std::copy_n(place.key.code, place.size, original.get());
+}
+
+bool NativeBlock::is_original() const {
+  bool same = true;
+  place.for_each_fixed([&](u64 at, u64 size) {
+    u64 offset = at - place.physical.value;
+    same = same && std::equal(&original[offset], &original[offset] + size, place.key.code + offset);
+  });
+  return same;
+}
+
+void NativeBlock::revive() {
+  std::ranges::copy(entry, memory->writable_of(code));
+  valid = true;
 }
 
 }  // namespace penumbra::jit

@@ -4,6 +4,7 @@
 // the code's memory, also when the block is no longer valid.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -72,7 +73,9 @@ struct NativeBlock {
   translator::Block ir;  ///< instructions and calls; micro-ops are dropped
   u8* code = nullptr;    ///< executable address of the entry
   u32 size = 0;
-  u8* stale = nullptr;  ///< what the entry jumps to once the block is invalid
+  u8* stale = nullptr;             ///< what the entry jumps to once the block is invalid
+  std::array<u8, 5> entry{};       ///< what stood where that jump is
+  std::unique_ptr<u8[]> original;  ///< place.size bytes of the guest, where they may come back
   CodeMemory* memory = nullptr;
   std::unique_ptr<Site[]> sites;
   std::unique_ptr<NativeExit[]> exits;
@@ -86,6 +89,11 @@ struct NativeBlock {
   void link(NativeExit& exit, NativeBlock& to);
   /// Takes the block out of all links; its entry leads to the lookup from now on.
   void unlink();
+  /// Remembers the guest's bytes, so that the block can be used again when they return.
+  void keep_original();
+  bool is_original() const;
+  /// Behind unlink(), where is_original(): the block is valid again.
+  void revive();
 };
 
 }  // namespace penumbra::jit

@@ -76,25 +76,145 @@ TEST_CASE("stores of every width to data right behind the code of their page", "
   }
 }
 
+void run_at(BareGuest& guest, u64 rip) {
+  guest.vcpu.state().rip = rip;
+  guest.vcpu.state().activity = cpu::Activity::Running;
+  guest.run_to_halt();
+}
+
 TEST_CASE("a store of which only the last byte is code", "[smc]") {
   BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
   guest.load(0x20000, {0x48, 0x89, 0x0f, kHlt});              // mov [rdi], rcx
-  auto run_at = [&](u64 rip) {
-    guest.vcpu.state().rip = rip;
-    guest.vcpu.state().activity = cpu::Activity::Running;
-    guest.run_to_halt();
-  };
-  guest.reg(Reg::Rcx) = 0xb9ull << 56;  // mov ecx
+  guest.reg(Reg::Rcx) = 0xb9ull << 56;                        // mov ecx
   for (u64 at : {BareGuest::kCode - 8, BareGuest::kCode - 7}) {
-    run_at(BareGuest::kCode);
+    run_at(guest, BareGuest::kCode);
     guest.reg(Reg::Rdi) = at;
-    run_at(0x20000);
+    run_at(guest, 0x20000);
   }
   guest.reg(Reg::Rax) = 7;
-  run_at(BareGuest::kCode);
+  run_at(guest, BareGuest::kCode);
   CHECK(guest.reg(Reg::Rax) == 7);
   CHECK(guest.reg(Reg::Rcx) == 1);
+}
+
+/// An instruction whose immediate ends it; what RAX is behind it, from RAX = 1000h.
+struct Patched {
+  std::vector<u8> code;
+  u32 size;                      ///< of the immediate
+  u64 (*result)(u64 immediate);  ///< sign-extended
+};
+const Patched kPatched[] = {
+    {{0xb0, 0}, 1, [](u64 v) { return 0x1000 | (v & 0xff); }},              // mov al, imm8
+    {{0x48, 0x83, 0xc0, 0}, 1, [](u64 v) { return 0x1000 + v; }},           // add rax, imm8
+    {{0x66, 0x05, 0, 0}, 2, [](u64 v) { return (0x1000 + v) & 0xffff; }},   // add ax, imm16
+    {{0xb8, 0, 0, 0, 0}, 4, [](u64 v) { return v & 0xffffffff; }},          // mov eax, imm32
+    {{0x48, 0xc7, 0xc0, 0, 0, 0, 0}, 4, [](u64 v) { return v; }},           // mov rax, imm32
+    {{0x48, 0x2d, 0, 0, 0, 0}, 4, [](u64 v) { return 0x1000 - v; }},        // sub rax, imm32
+    {{0x48, 0x69, 0xc0, 0, 0, 0, 0}, 4, [](u64 v) { return 0x1000 * v; }},  // imul
+    {{0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0}, 8, [](u64 v) { return v; }},     // mov rax, imm64
+    {{0x6a, 0, 0x58}, 1, [](u64 v) { return v; }},                          // push; pop rax
+    {{0x48, 0xc1, 0xe0, 0}, 1, [](u64 v) { return u64{0x1000} << (v & 63); }},
+};
+
+TEST_CASE("an immediate that is patched again and again", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  bool by_alias = GENERATE(false, true);
+  for (const Patched& form : kPatched) {
+    std::vector<u8> code = form.code;
+    bool pops = code.back() == 0x58;
+    u64 at = BareGuest::kCode + code.size() - form.size - (pops ? 1 : 0);
+    code.push_back(kHlt);
+    guest.load(BareGuest::kCode, code);
+    // mov [rdi], cl, cx, ecx or rcx
+    constexpr u8 kStores[][4] = {
+        {0x88, 0x0f, kHlt}, {0x66, 0x89, 0x0f, kHlt}, {0x89, 0x0f, kHlt}, {0x48, 0x89, 0x0f, kHlt}};
+    const u8* store = kStores[__builtin_ctz(form.size)];
+    guest.load(0x20000, {store[0], store[1], store[2], store[3]});
+    for (i64 i = 1; i <= 8; ++i) {
+      i64 value = i * 0x0123456789abcdefll;
+      if (form.size < 8) value = value << (64 - 8 * form.size) >> (64 - 8 * form.size);
+      guest.reg(Reg::Rcx) = static_cast<u64>(value);
+      guest.reg(Reg::Rdi) = by_alias ? BareGuest::kAlias + at : at;
+      run_at(guest, 0x20000);
+      guest.reg(Reg::Rax) = 0x1000;
+      run_at(guest, BareGuest::kCode);
+      INFO("form " << &form - kPatched << ", round " << i);
+      CHECK(guest.reg(Reg::Rax) == form.result(static_cast<u64>(value)));
+      CHECK(guest.vcpu.state().rip == BareGuest::kCode + code.size());
+    }
+    // Another instruction in its place, which has to be seen too.
+    guest.load(BareGuest::kCode, {0x31, 0xc0, kHlt});
+    run_at(guest, BareGuest::kCode);
+    CHECK(guest.reg(Reg::Rax) == 0);
+  }
+}
+
+TEST_CASE("an immediate that a loop patches in every round, within its own block", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  guest.load(BareGuest::kCode, {0xb9, 0x64, 0,    0,    0,           // mov ecx, 100
+                                0x31, 0xc0,                          // xor eax, eax
+                                0x48, 0x05, 1,    0,    0,    0,     // add rax, 1      <- patched
+                                0x89, 0x0d, 0xf6, 0xff, 0xff, 0xff,  // mov [rip-10], ecx
+                                0x48, 0x3d, 0,    0,    0,    0x7f,  // cmp rax, 7f000000h
+                                0xff, 0xc9,                          // dec ecx
+                                0x75, 0xea,                          // jnz to the add
+                                kHlt});
+  guest.run_to_halt();
+  CHECK(guest.reg(Reg::Rax) == 1 + 5050 - 1);
+}
+
+TEST_CASE("an immediate that is patched by DMA, between other stores to its page", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0,        // mov eax, 1
+                                0x89, 0x05, 0xf4, 0, 0, 0,  // mov [rip+F4h], eax
+                                kHlt});
+  for (u8 i = 1; i < 10; ++i) {
+    guest.load(BareGuest::kCode + 1, {i});
+    guest.load(BareGuest::kCode + 0x200, {i, i, i});
+    run_at(guest, BareGuest::kCode);
+    CHECK(guest.peek<u32>(BareGuest::kCode + 0xff) == i);
+  }
+}
+
+TEST_CASE("a block whose bytes flip between contents", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  guest.load(BareGuest::kCode, {0xb9, 5, 0, 0, 0,  // mov ecx, 5
+                                0x01, 0xc8,        // add eax, ecx     <- patched
+                                0xff, 0xc9,        // dec ecx
+                                0x75, 0xfa,        // jnz to the add
+                                kHlt});
+  // add eax, ecx; sub eax, ecx; xor eax, eax; inc eax; dec eax; mov eax, ecx; nop
+  constexpr u8 kContents[][2] = {{0x01, 0xc8}, {0x29, 0xc8}, {0x31, 0xc0}, {0xff, 0xc0},
+                                 {0xff, 0xc8}, {0x89, 0xc8}, {0x66, 0x90}};
+  constexpr u64 kResults[] = {115, 85, 0, 105, 95, 1, 100};
+  constexpr int kOrder[] = {0, 1, 0, 1, 2, 0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6, 1, 1, 0};
+  for (int round = 0; round < 3; ++round) {
+    for (int which : kOrder) {
+      guest.load(BareGuest::kCode + 5, {kContents[which][0], kContents[which][1]});
+      guest.reg(Reg::Rax) = 100;
+      run_at(guest, BareGuest::kCode);
+      INFO("round " << round << ", content " << which);
+      CHECK(guest.reg(Reg::Rax) == kResults[which]);
+    }
+  }
+}
+
+TEST_CASE("a call whose target is patched in a loop", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  guest.load(BareGuest::kCode, {0xb9, 40,   0, 0, 0,           // mov ecx, 40
+                                0x83, 0x35, 1, 0, 0, 0, 0x30,  // xor dword [rip+1], 30h
+                                0xe8, 0x0e, 0, 0, 0,           // call 20h, or what that gives
+                                0xff, 0xc9,                    // dec ecx
+                                0x75, 0xf0,                    // jnz to the xor
+                                kHlt});
+  // The distance is 0Eh or 3Eh: code + 1Fh or + 4Fh.
+  guest.load(BareGuest::kCode + 0x1f, {0x48, 0x83, 0xc0, 1, 0xc3});  // add rax, 1; ret
+  guest.load(BareGuest::kCode + 0x4f, {0x48, 0x83, 0xc2, 1, 0xc3});  // add rdx, 1; ret
+  guest.reg(Reg::Rax) = guest.reg(Reg::Rdx) = 0;
+  guest.run_to_halt();
+  CHECK(guest.reg(Reg::Rax) == 20);
+  CHECK(guest.reg(Reg::Rdx) == 20);
 }
 
 TEST_CASE("stores through another linear address and by DMA", "[smc]") {

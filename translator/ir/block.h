@@ -20,6 +20,12 @@ struct InstructionSite {
   u8 length = 0;
 };
 
+/// Bytes [offset, offset + size) of the code page.
+struct CodeRange {
+  u16 offset = 0;
+  u16 size = 0;
+};
+
 /// A call of a named operation with its operands.
 struct CallSite {
   NamedCall call;
@@ -34,6 +40,7 @@ struct Block {
   std::vector<MicroOp> ops;
   std::vector<InstructionSite> instructions;
   std::vector<CallSite> calls;
+  std::vector<CodeRange> loaded;  ///< bytes that the block loads when it runs, in order
 };
 
 /// One line a micro-op, under one a guest instruction; for --dump=ir and tests.

@@ -42,6 +42,7 @@ cpu::FlagFamily flag_family_of(Op op) {
   case Op::name:                      \
     return family<cpu::name>();
 #define PENUMBRA_FAMILY_Move(name)
+#define PENUMBRA_FAMILY_Code(name)
 #define PENUMBRA_FAMILY_Address(name)
 #define PENUMBRA_FAMILY_Widen(name)
 #define PENUMBRA_FAMILY_ReadFlags(name)

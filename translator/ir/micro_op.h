@@ -32,6 +32,7 @@ enum class Op : u16 {
 
 enum class Shape : u8 {
   Move,
+  Code,
   Address,
   Widen,
   Unary,
@@ -60,7 +61,7 @@ enum class Shape : u8 {
 struct MicroOp {
   Op op = Op::Move;
   Width width = Width::W64;
-  Width from = Width::W64;  ///< source width: ZeroExtend, SignExtend, IntegerFromVector
+  Width from = Width::W64;  ///< source width: ZeroExtend, SignExtend, CodeValue, IntegerFromVector
   bool sets_flags = false;
   bool returns = false;  ///< JumpDynamic that ends a call
   Condition condition = Condition::O;

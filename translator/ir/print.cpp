@@ -83,6 +83,7 @@ std::string sources(const Block& block, const MicroOp& op) {
                        kCondition[static_cast<u8>(op.condition)],
                        hex(static_cast<u64>(i64{op.displacement})));
   }
+  if (shape == Shape::Code) return fmt::format("[+{}].{}", hex(op.immediate), bits(op.from));
   if (op.op == Op::Jump) return "+" + hex(op.immediate);
   if (op.op == Op::Raise) return fmt::format("vector {}", op.immediate);
   if (op.op == Op::GetCondition) return kCondition[static_cast<u8>(op.condition)];

@@ -17,15 +17,15 @@ void apply(Lifter& l, Op op, Value b, Value c, bool flags) {
   if (flags) emit(kNoSlot, true);
 }
 
-void lift_alu(Lifter& l, u32 op) { apply(l, static_cast<Op>(op), l.read(1), {}); }
+void lift_alu(Lifter& l, u32 op) { apply(l, static_cast<Op>(op), l.read_variable(1), {}); }
 
 void lift_compare(Lifter& l, u32 op) {
   Value a = l.read(0);
-  l.binary_into(kNoSlot, static_cast<Op>(op), l.operand(0).width(), a, l.read(1), true);
+  l.binary_into(kNoSlot, static_cast<Op>(op), l.operand(0).width(), a, l.read_variable(1), true);
 }
 
 void lift_alu_carry(Lifter& l, u32 op) {
-  Value b = l.read(1);
+  Value b = l.read_variable(1);
   Slot carry = l.condition(Condition::B);
   apply(l, static_cast<Op>(op), b, Value::in(carry));
 }
@@ -86,7 +86,7 @@ void lift_mul(Lifter& l, u32 high_op) {
 void lift_imul(Lifter& l, u32) {
   int count = l.operands().count;
   if (count == 1) return lift_mul(l, static_cast<u32>(Op::MulHighSigned));
-  Value a = l.read(count - 2), b = l.read(count - 1);
+  Value a = l.read(count - 2), b = l.read_variable(count - 1);
   Width width = l.operand(0).width();
   Slot d = gpr_slot(l.operand(0).reg);
   Value high = Value::in(l.binary(Op::MulHighSigned, width, a, b));

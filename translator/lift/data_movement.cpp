@@ -19,7 +19,7 @@ void load_whole_register(Lifter& l) {
 
 void lift_mov(Lifter& l, u32) {
   if (loads_whole_register(l)) return load_whole_register(l);
-  l.write(0, l.read(1));
+  l.write(0, l.read_variable(1));
 }
 
 void lift_extend(Lifter& l, u32 op) {

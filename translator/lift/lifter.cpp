@@ -79,6 +79,19 @@ Value Lifter::read(int i, Value offset_delta) {
   return Value::of(operands().immediate);
 }
 
+Value Lifter::read_variable(int i) {
+  if (operand(i).kind != OperandKind::Immediate || !load_immediates_) return read(i);
+  u16 size = instruction_.immediate_size;
+  auto at = static_cast<u16>(offset_ + instruction_.immediate_offset);
+  Slot slot = temporary();
+  emit({.op = Op::CodeValue,
+        .from = static_cast<Width>(__builtin_ctz(size)),
+        .d = slot,
+        .immediate = at});
+  block_.loaded.push_back({at, size});
+  return Value::in(slot);
+}
+
 Slot Lifter::in_slot(Value value, Width width) {
   if (!value.is_immediate()) return value.slot;
   Slot slot = temporary();

@@ -40,6 +40,8 @@ class Lifter {
   /// Ends a block whose last instruction falls through.
   void finish();
   bool done() const { return done_; }
+  /// Whether read_variable() of the next instruction loads the bytes when it runs.
+  void load_immediates(bool load) { load_immediates_ = load; }
 
   // -- the instruction ---------------------------------------------------------------------------
   const Operands& operands() const { return instruction_.operands; }
@@ -56,6 +58,8 @@ class Lifter {
   /// An operand of up to 64 bits: a register's slot, an immediate, or memory loaded into a
   /// temporary. Registers are not copied: read before you write.
   Value read(int i, Value offset_delta = Value::of(0));
+  /// As read(), for instructions that take an immediate as they would take a register.
+  Value read_variable(int i);
   /// As read(), always in a slot.
   Slot read_slot(int i);
   Slot in_slot(Value value, Width width = Width::W64);
@@ -147,6 +151,7 @@ class Lifter {
   u16 offset_ = 0;
   unsigned temporaries_ = 0, vector_temporaries_ = 0;
   bool done_ = false;
+  bool load_immediates_ = false;
   bool address_known_ = false;  ///< of read_for_write, for write_back
   Address address_;
 };

@@ -2,7 +2,7 @@
 
 namespace penumbra::translator {
 
-void lift_push(Lifter& l, u32) { l.push(l.read(0), l.width()); }
+void lift_push(Lifter& l, u32) { l.push(l.read_variable(0), l.width()); }
 
 void lift_pop(Lifter& l, u32) {
   i32 size = static_cast<i32>(bytes(l.width()));

@@ -165,6 +165,7 @@ constexpr auto make_general() {
 #define PENUMBRA_PICK_Binary(name) list_binary<cpu::name>(list, Op::name);
 #define PENUMBRA_PICK_Ternary(name) list_ternary<cpu::name>(list, Op::name);
 #define PENUMBRA_PICK_Move(name)
+#define PENUMBRA_PICK_Code(name)
 #define PENUMBRA_PICK_Address(name)
 #define PENUMBRA_PICK_Widen(name)
 #define PENUMBRA_PICK_ReadFlags(name)

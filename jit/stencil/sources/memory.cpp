@@ -93,6 +93,15 @@ PENUMBRA_STENCIL store_at(PENUMBRA_STENCIL_ARGUMENTS) {
   PENUMBRA_CONTINUE(to_next);
 }
 
+/// The immediate is the host address of the bytes.
+template <class From, Form D>
+PENUMBRA_STENCIL code_value(PENUMBRA_STENCIL_ARGUMENTS) {
+  const u8* at = reinterpret_cast<const u8*>(opaque<Width::W64>(hole_immediate));
+  auto value = static_cast<std::make_signed_t<From>>(load_from<From>(at));
+  put<u64, D>(s, d, static_cast<u64>(i64{value}));
+  PENUMBRA_CONTINUE(to_next);
+}
+
 template <Form Base, Form Index, unsigned kScale>
 PENUMBRA_STENCIL check_aligned(PENUMBRA_LINEAR_ARGUMENTS) {
   linear = address<Base, Index, kScale>(s, a, b);
@@ -194,6 +203,18 @@ constexpr auto make_stores_at() {
   return list;
 }
 
+constexpr auto make_code_values() {
+  Listing<StencilFunction, 10> list;
+  each_width([&]<class T>(T) {
+    each<kRegister, kSlot>([&]<Form D>() {
+      list.add({.op = code_of(Op::CodeValue), .from = kWidthOf<T>, .d = D, .wide = true},
+               code_value<T, D>);
+    });
+  });
+  return list;
+}
+
+PENUMBRA_LIST kCodeValues = listed<make_code_values>();
 PENUMBRA_LIST kStoresAt = listed<make_stores_at>();
 PENUMBRA_LIST kLoads = listed<make_loads<false>>();
 PENUMBRA_LIST kLoadsForWrite = listed<make_loads<true>>();
