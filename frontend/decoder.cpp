@@ -323,13 +323,27 @@ u16 x87_opcode(const ZydisDecodedInstruction& in) {
   return static_cast<u16>((in.opcode & 7) << 8 | modrm.mod << 6 | modrm.reg << 3 | modrm.rm);
 }
 
+Encoding encoding_of(const ZydisDecodedInstruction& in) {
+  const auto& displacement = in.raw.disp;
+  const auto& immediate = in.raw.imm[0];
+  Encoding encoding{.form_size = in.length,
+                    .displacement_size = static_cast<u8>(displacement.size / 8),
+                    .immediate_offset = immediate.offset,
+                    .immediate_size = static_cast<u8>(immediate.size / 8),
+                    .immediate_signed = immediate.is_signed || immediate.is_relative};
+  if (immediate.size != 0) encoding.form_size = immediate.offset;
+  if (displacement.size != 0) encoding.form_size = displacement.offset;
+  bool address_alone = displacement.size != 0 && (in.attributes & ZYDIS_ATTRIB_HAS_MODRM) == 0;
+  encoding.is_simple =
+      in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && in.raw.imm[1].size == 0 && !address_alone;
+  return encoding;
+}
+
 std::expected<Instruction, DecodeError> compact(const Decoded& decoded, CodeMode mode) {
   const auto& in = decoded.instruction;
   if (!exists(in, mode)) return exception(Fault::ud());
   Instruction result;
   result.mnemonic = in.mnemonic;
-  result.immediate_offset = in.raw.imm[0].offset;
-  result.immediate_size = in.raw.imm[0].size / 8;
   Operands& out = result.operands;
   out.length = in.length;
   out.width = width_of_bits(in.operand_width);
@@ -341,6 +355,7 @@ std::expected<Instruction, DecodeError> compact(const Decoded& decoded, CodeMode
   out.lock = (in.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
   if (!fill_operands(decoded, out)) return exception(Fault::ud());
   apply_vendor(in, result);
+  result.encoding = encoding_of(in);
   return result;
 }
 

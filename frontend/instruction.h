@@ -10,11 +10,22 @@ namespace penumbra::frontend {
 
 using Mnemonic = ZydisMnemonic;
 
+/// Where an instruction's bytes stop to decide its form, and what follows them. Sizes are 0 where
+/// there is none.
+struct Encoding {
+  u8 form_size = 0;  ///< prefixes, opcode, ModRM, SIB
+  u8 displacement_size = 0;
+  u8 immediate_offset = 0, immediate_size = 0;  ///< of the first immediate
+  bool immediate_signed = false;                ///< extended to Operands::immediate
+  /// The form decides all of the instruction but MemoryForm::displacement, sign-extended, and
+  /// Operands::immediate.
+  bool is_simple = false;
+};
+
 struct Instruction {
   Mnemonic mnemonic = ZYDIS_MNEMONIC_INVALID;
   Operands operands;
-  /// Where the first immediate is in the instruction, bytes; size 0: there is none.
-  u8 immediate_offset = 0, immediate_size = 0;
+  Encoding encoding;
   u8 length() const { return operands.length; }
 };
 

@@ -14,8 +14,9 @@ constexpr u32 kLongest = 15;
 
 /// Whether the guest keeps changing the instruction's immediate, and nothing else of it.
 bool changes_alone(const CodeView& code, u32 offset, const frontend::Instruction& instruction) {
-  if (code.changing == nullptr || instruction.immediate_size == 0) return false;
-  u32 begin = offset + instruction.immediate_offset, end = begin + instruction.immediate_size;
+  if (code.changing == nullptr || instruction.encoding.immediate_size == 0) return false;
+  const frontend::Encoding& encoding = instruction.encoding;
+  u32 begin = offset + encoding.immediate_offset, end = begin + encoding.immediate_size;
   bool inside = false, outside = false;
   for (u32 at = offset; at < offset + instruction.length(); ++at) {
     (at >= begin && at < end ? inside : outside) |= (*code.changing)[at];
@@ -59,7 +60,8 @@ std::optional<Block> translate(const CodeView& code, CodeMode mode, const cpu::C
   Block block{.mode = mode, .start = code.start, .end = code.start};
   Lifter lifter(block, model);
   while (!lifter.done() && block.instructions.size() < most && block.end < code.page.size()) {
-    auto decoded = frontend::decode(code.page.subspan(block.end), mode);
+    auto bytes = code.page.subspan(block.end);
+    auto decoded = code.decoder ? code.decoder->decode(bytes, mode) : frontend::decode(bytes, mode);
     if (decoded) {
       lifter.load_immediates(changes_alone(code, block.end, *decoded));
       lifter.lift(*decoded, block.end);

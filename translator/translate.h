@@ -6,6 +6,7 @@
 #include <span>
 
 #include "cpu/model.h"
+#include "frontend/decode_cache.h"
 #include "translator/ir/block.h"
 
 namespace penumbra::translator {
@@ -21,6 +22,8 @@ struct CodeView {
   /// Bytes that the guest keeps changing: an immediate there may be loaded when the block runs
   /// (Block::loaded). nullptr: none.
   const PageBytes* changing = nullptr;
+  /// Decodes, where there is one.
+  frontend::DecodeCache* decoder = nullptr;
 };
 
 /// Translates from `code.start` up to a control transfer, the page's end or `most` instructions.

@@ -27,7 +27,8 @@ Expected<CodeSource::Translated> CodeSource::translate(const Location& at, u32 m
   u16 start = static_cast<u16>(at.linear & kPageMask);
   translator::CodeView view{.page = {at.key.code - start, kPageSize},
                             .start = start,
-                            .changing = patched_.changing(at.physical)};
+                            .changing = patched_.changing(at.physical),
+                            .decoder = &decoder_};
   CodeMode mode{at.key.mode & ~BlockKey::kSingle};
   if (at.key.mode & BlockKey::kSingle) most = 1;
   BlockPlace place{.key = at.key, .physical = at.physical};

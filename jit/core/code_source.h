@@ -57,6 +57,7 @@ class CodeSource {
   mmu::Mmu& mmu_;
   SlowPath& slow_;
   PatchedCode patched_;
+  frontend::DecodeCache decoder_;
   Counters counters_;
 };
 

@@ -81,8 +81,8 @@ Value Lifter::read(int i, Value offset_delta) {
 
 Value Lifter::read_variable(int i) {
   if (operand(i).kind != OperandKind::Immediate || !load_immediates_) return read(i);
-  u16 size = instruction_.immediate_size;
-  auto at = static_cast<u16>(offset_ + instruction_.immediate_offset);
+  u16 size = instruction_.encoding.immediate_size;
+  auto at = static_cast<u16>(offset_ + instruction_.encoding.immediate_offset);
   Slot slot = temporary();
   emit({.op = Op::CodeValue,
         .from = static_cast<Width>(__builtin_ctz(size)),
