@@ -11,6 +11,8 @@ namespace penumbra::translator {
 namespace {
 
 constexpr u32 kLongest = 15;
+/// Of a block; few have more.
+constexpr size_t kUsualOps = 40, kUsualInstructions = 12;
 
 /// Whether the guest keeps changing the instruction's immediate, and nothing else of it.
 bool changes_alone(const CodeView& code, u32 offset, const frontend::Instruction& instruction) {
@@ -58,6 +60,8 @@ bool translate_crossing(Lifter& lifter, Block& block, const CodeView& code) {
 std::optional<Block> translate(const CodeView& code, CodeMode mode, const cpu::CpuModel& model,
                                u32 most) {
   Block block{.mode = mode, .start = code.start, .end = code.start};
+  block.ops.reserve(kUsualOps);
+  block.instructions.reserve(kUsualInstructions);
   Lifter lifter(block, model);
   while (!lifter.done() && block.instructions.size() < most && block.end < code.page.size()) {
     auto bytes = code.page.subspan(block.end);

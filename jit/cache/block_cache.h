@@ -7,7 +7,6 @@
 
 #include <memory>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "jit/core/block_key.h"
@@ -123,21 +122,21 @@ class BlockCache {
     return (address ^ (address >> kFrontBits) ^ (key.mode * 0x9e5u)) & ((1u << kFrontBits) - 1);
   }
   void note_page(u64 page, Block* block) {
-    pages_[page].insert(block);
+    pages_[page].push_back(block);
     if (page >= has_code_.size()) has_code_.resize(page + 1);
     has_code_[page] = true;
   }
   void forget_page(u64 page, Block* block) {
     auto found = pages_.find(page);
     if (found == pages_.end()) return;
-    found->second.erase(block);
+    std::erase(found->second, block);
     if (!found->second.empty()) return;
     pages_.erase(found);
     has_code_[page] = false;
   }
 
   std::unordered_map<BlockKey, std::unique_ptr<Block>, KeyHash> blocks_;
-  std::unordered_map<u64, std::unordered_set<Block*>> pages_;  ///< by page number
+  std::unordered_map<u64, std::vector<Block*>> pages_;  ///< by page number
   std::vector<bool> has_code_;  ///< whether pages_ has the page; asked by stores
   std::vector<std::unique_ptr<Block>> graveyard_;
   std::vector<FrontEntry> front_ = std::vector<FrontEntry>(1u << kFrontBits);

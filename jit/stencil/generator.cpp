@@ -72,7 +72,7 @@ void Generator::finish(CodeSource::Translated&& translated) {
   emit_landings();
   block_->sites = std::make_unique<Site[]>(sites_.size());
   block_->site_count = static_cast<u32>(sites_.size());
-  block_->programs = std::make_unique<Uop[]>(programs_.size() * 2);
+  if (!programs_.empty()) block_->programs = std::make_unique<Uop[]>(programs_.size() * 2);
   mark(CodeMark::Part::SlowPaths);
   emit_cold_calls();
   mark(CodeMark::Part::Exits);

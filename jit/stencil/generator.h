@@ -11,6 +11,7 @@
 #include "jit/core/code_source.h"
 #include "jit/stencil/code_memory.h"
 #include "jit/stencil/copy.h"
+#include "jit/stencil/fields.h"
 #include "jit/stencil/key.h"
 #include "jit/stencil/native_block.h"
 #include "jit/stencil/registers.h"
@@ -55,7 +56,6 @@ class Generator {
     u64 immediate = 0;
     i32 displacement = 0;
   };
-  using Fields = std::vector<u8*>;  ///< distances of jumps (writable addresses)
   /// Code behind the straight code: a call of a slow path and the way back.
   struct ColdCall {
     Fields from;

@@ -205,7 +205,7 @@ void Generator::copy_stencil(const Stencil& stencil, const Operands& operands) {
   out_ += stencil.size;
 }
 
-Generator::Fields Generator::continuations(HoleKind kind) const {
+Fields Generator::continuations(HoleKind kind) const {
   Fields fields;
   for (const Hole& hole : stencils_.tables().continuations(*last_stencil_)) {
     if (hole.kind == kind) fields.push_back(last_ + hole.offset);

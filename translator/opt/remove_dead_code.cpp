@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "translator/opt/passes.h"
 
 namespace penumbra::translator {
@@ -66,7 +64,7 @@ void step(const Block& block, const MicroOp& op, Liveness& live) {
 
 void remove_dead_code(Block& block) {
   Liveness live;
-  std::vector<MicroOp> kept;
+  size_t kept = block.ops.size();  // behind it is what stays, from the end on
   u16 instruction = 0xffff;
   for (size_t i = block.ops.size(); i-- > 0;) {
     MicroOp op = block.ops[i];
@@ -79,10 +77,9 @@ void remove_dead_code(Block& block) {
     if (is_pure(op) && !writes) continue;
     if (!op.sets_flags) drop_flag_inputs(op);
     step(block, op, live);
-    kept.push_back(op);
+    block.ops[--kept] = op;
   }
-  std::ranges::reverse(kept);
-  block.ops = std::move(kept);
+  block.ops.erase(block.ops.begin(), block.ops.begin() + static_cast<std::ptrdiff_t>(kept));
 }
 
 }  // namespace penumbra::translator
