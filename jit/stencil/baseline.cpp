@@ -29,6 +29,14 @@ extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuSt
       .harmless(view, linear, bytes(site->width));
 }
 
+extern "C" const u8* penumbra_follow_exit(cpu::CpuState* s, NativeExit* exit) {
+  return static_cast<Baseline*>(s->baseline)->follow(*s, *exit);
+}
+
+extern "C" const u8* penumbra_find_code(cpu::CpuState* s) {
+  return static_cast<Baseline*>(s->baseline)->next(*s);
+}
+
 Baseline::Baseline(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu,
                    SlowPath& slow, CodeSource& source, Boundary& boundary)
     : context_(context),
@@ -80,13 +88,9 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
       stop_ = Stop::Slice;
       return nullptr;
     }
-    case Leave::Reason::Link:
-      return code_of(follow(s, *static_cast<NativeExit*>(leave.record)));
     case Leave::Reason::Stale:
       s.rip = slow_.rip_at(static_cast<NativeBlock*>(leave.record)->ir.start);
       jump_at(linear_rip(s)) = {};
-      break;
-    case Leave::Reason::Lookup:
       break;
     case Leave::Reason::Stopped:
       if (stop_ != Stop::Lookup) return nullptr;
@@ -171,38 +175,47 @@ NativeBlock* Baseline::revive(const BlockKey& key) {
   return cache_.insert(std::move(block));
 }
 
-/// The target of an exit that was not linked, or whose cache did not fit.
-NativeBlock* Baseline::follow(CpuState& s, NativeExit& exit) {
+/// The target of an exit that is not linked, or whose cache does not fit; nullptr with stop_ set.
+const u8* Baseline::follow(CpuState& s, NativeExit& exit) {
+  if (renew(s, exit)) return exit.target->code;
+  u64 evictions = counters_.evictions, from_base = s.code_base;
   s.rip = slow_.rip_at(exit.offset);
   stop_ = Stop::Slice;
   if (s.instructions_left <= 0) return nullptr;
-  u64 evictions = counters_.evictions;
-  if (exit.leaves_page()) return follow_far(s, exit);
-  NativeBlock* target = find(source_.in_page(exit.owner->place, exit.offset, mode_));
+  bool far = exit.leaves_page();
+  NativeBlock* target =
+      far ? find_or_translate(s) : find(source_.in_page(exit.owner->place, exit.offset, mode_));
   refresh_key(s);
+  // An eviction may have taken the exit with it.
   bool alive = target != nullptr && evictions == counters_.evictions;
   if (alive && exit.owner->valid && target->valid) {
     exit.owner->link(exit, *target);
+    if (far) exit.far = cache_of(s, *target, from_base, exit.offset);
     ++counters_.links;
   }
-  return target;
+  return code_of(target);
 }
 
-NativeBlock* Baseline::follow_far(CpuState& s, NativeExit& exit) {
-  u64 evictions = counters_.evictions, from_base = s.code_base;
-  NativeBlock* target = find_or_translate(s);
+FarLinkCache Baseline::cache_of(const CpuState& s, const NativeBlock& target, u64 from_base,
+                                u64 offset) {
+  return {.key = s.execute_key,
+          .from_base = from_base,
+          .to_base = s.code_base,
+          .offset = offset,
+          .place = target.place.key.code};
+}
+
+/// Whether an exit to another page leads where it led before, in the address space in force now.
+bool Baseline::renew(CpuState& s, NativeExit& exit) {
+  if (!exit.leaves_page() || exit.target == nullptr) return false;
+  u64 from_base = s.code_base;
+  u64 rip = slow_.rip_at(exit.offset);
+  u64 linear = (rip + s.code_segment_base) & s.linear_mask;
+  if (mmu_.table()->for_execute(linear) != exit.far.place) return false;
+  s.code_base = rip - (linear & kPageMask);
   refresh_key(s);
-  bool alive = target != nullptr && evictions == counters_.evictions;
-  if (alive && exit.owner->valid && target->valid) {
-    exit.owner->link(exit, *target);
-    exit.far = {.key = s.execute_key,
-                .from_base = from_base,
-                .to_base = s.code_base,
-                .offset = exit.offset,
-                .place = target->place.key.code};
-    ++counters_.links;
-  }
-  return target;
+  exit.far = cache_of(s, *exit.target, from_base, exit.offset);
+  return true;
 }
 
 CpuState::JumpEntry& Baseline::jump_at(u64 linear) {

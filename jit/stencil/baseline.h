@@ -41,8 +41,10 @@ class Baseline {
   void drop(NativeBlock& block);
 
   const mmu::StoreFilter& store_filter() const { return store_filter_; }
-  /// Of penumbra_slow_path().
+  // -- for generated code (entry_x86.h)
   const u8* slow_path(CpuState& s, const Site& site);
+  const u8* follow(CpuState& s, NativeExit& exit);
+  const u8* next(CpuState& s);
 
  private:
   static constexpr u64 kCodeBytes = 64ull << 20;
@@ -53,10 +55,10 @@ class Baseline {
   NativeBlock* find(const CodeSource::Location& at);
   NativeBlock* translate(const CodeSource::Location& at);
   NativeBlock* revive(const BlockKey& key);
-  NativeBlock* follow(CpuState& s, NativeExit& exit);
-  NativeBlock* follow_far(CpuState& s, NativeExit& exit);
+  bool renew(CpuState& s, NativeExit& exit);
+  static FarLinkCache cache_of(const CpuState& s, const NativeBlock& target, u64 from_base,
+                               u64 offset);
   const u8* resume(CpuState& s, const Leave& leave);
-  const u8* next(CpuState& s);
   static const u8* code_of(const NativeBlock* block);
   void set_mode(CodeMode mode);
   void set_segment_base(u64 base);

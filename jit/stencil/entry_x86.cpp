@@ -115,8 +115,26 @@ extern "C" __attribute__((naked)) void penumbra_slow_store() {
                  : PENUMBRA_STATE_OFFSETS, [number] "i"(static_cast<u64>(Leave::Reason::reason))); \
   }
 PENUMBRA_LEAVE(penumbra_leave_slice, Slice)
-PENUMBRA_LEAVE(penumbra_leave_link, Link)
 PENUMBRA_LEAVE(penumbra_leave_stale, Stale)
-PENUMBRA_LEAVE(penumbra_leave_lookup, Lookup)
+
+// Where control goes is asked of C++: code, or nullptr to leave.
+#define PENUMBRA_ASK(name, function)                                                        \
+  extern "C" __attribute__((naked)) void name() {                                           \
+    asm volatile(                                                                           \
+        PENUMBRA_SPILL                                                                      \
+        "movq %%r12, %%rdi\n\t"                                                             \
+        "movq %%rax, %%rsi\n\t"                                                             \
+        "callq " #function                                                                  \
+        "\n\t"                                                                              \
+        "testq %%rax, %%rax\n\t"                                                            \
+        "je 1f\n\t" PENUMBRA_RELOAD                                                         \
+        "jmpq *%%rax\n"                                                                     \
+        "1:\n\t"                                                                            \
+        "movl %[stopped], %%edx\n\t" PENUMBRA_RETURN                                        \
+        :                                                                                   \
+        : PENUMBRA_STATE_OFFSETS, [stopped] "i"(static_cast<u64>(Leave::Reason::Stopped))); \
+  }
+PENUMBRA_ASK(penumbra_link, penumbra_follow_exit)
+PENUMBRA_ASK(penumbra_lookup, penumbra_find_code)
 
 }  // namespace penumbra::jit

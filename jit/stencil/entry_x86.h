@@ -9,14 +9,12 @@
 
 namespace penumbra::jit {
 
-/// Why generated code came back to C++. record is the Exit, or the Block, or nullptr.
+/// Why generated code came back to C++. record is the block, or nothing.
 struct Leave {
   enum class Reason : u64 {
     Slice,    ///< record: the NativeBlock that does not fit the slice
-    Link,     ///< record: the NativeExit whose target is wanted
     Stale,    ///< record: the NativeBlock, invalid, that was about to be entered
-    Lookup,   ///< control goes to state.rip
-    Stopped,  ///< a slow path stopped
+    Stopped,  ///< C++ that generated code called stopped it
   };
   void* record;
   Reason reason;
@@ -33,9 +31,11 @@ extern "C" void penumbra_slow();
 extern "C" void penumbra_slow_store();
 /// Jump targets; rax = the record.
 extern "C" void penumbra_leave_slice();
-extern "C" void penumbra_leave_link();
 extern "C" void penumbra_leave_stale();
-extern "C" void penumbra_leave_lookup();
+/// To the target of an exit (rax = the NativeExit) that is not linked or whose cache did not fit.
+extern "C" void penumbra_link();
+/// To the block at state.rip.
+extern "C" void penumbra_lookup();
 
 /// What penumbra_slow_store() asks first: the host address, or nullptr. It keeps all registers but
 /// r11 and rax.
@@ -43,6 +43,9 @@ extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuSt
                                                                       const Site* site, u64 linear);
 /// What penumbra_slow() calls: kBehindSite, or the code to go to, or nullptr to leave.
 extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site);
+/// What the last two call: the code to go to, or nullptr to leave.
+extern "C" const u8* penumbra_follow_exit(cpu::CpuState* s, NativeExit* exit);
+extern "C" const u8* penumbra_find_code(cpu::CpuState* s);
 inline const u8* const kBehindSite = reinterpret_cast<const u8*>(1);
 
 }  // namespace penumbra::jit

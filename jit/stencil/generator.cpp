@@ -229,29 +229,18 @@ void Generator::emit_exits() {
   for (u32 i = 0; i < exits_.size(); ++i) {
     Exit& exit = exits_[i];
     NativeExit& native = block_->exits[i];
-    if (!exit.far_misses.empty()) emit_far_probe(i);
     native = {.owner = block_,
               .offset = exit.offset,
               .field = memory_->executable(exit.field),
               .stub = memory_->executable(out_)};
     native.far.offset = exit.offset;
     exit.far_misses.push_back(exit.field);
-    emit_leave(exit.far_misses, &native, thunks_.leave_link);
+    emit_leave(exit.far_misses, &native, thunks_.link);
   }
   for (const Patch& patch : far_patches_) {
     u64 cache = reinterpret_cast<u64>(&block_->exits[patch.value].far);
     std::memcpy(patch.field, &cache, sizeof cache);
   }
-}
-
-/// Where the cache of an exit misses: a hit of the probe goes on with the exit's jump.
-void Generator::emit_far_probe(u32 index) {
-  Exit& exit = exits_[index];
-  for (u8* field : exit.far_misses) connect(field, out_);
-  must_emit({.op = code_of(Special::FarProbe), .wide = true}, {});
-  far_patches_.push_back({immediate_field(), index});
-  exit.far_misses = continuations(HoleKind::Slow);
-  connect(open_jump(kJump), exit.field - 1);
 }
 
 /// movabs rax, record; jmp thunk

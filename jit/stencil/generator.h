@@ -142,7 +142,6 @@ class Generator {
   void emit_cold_calls();
   void emit_landings();
   void emit_exits();
-  void emit_far_probe(u32 exit);
   void emit_leave(const Fields& from, const void* record, const u8* thunk);
   void finish(CodeSource::Translated&& translated);
 

@@ -433,7 +433,7 @@ void Generator::jump_dynamic(const MicroOp& op) {
   Fields misses = continuations(HoleKind::Slow);
   for (u8* field : misses) {
     jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),
-              reinterpret_cast<u64>(thunks_.leave_lookup));
+              reinterpret_cast<u64>(thunks_.lookup));
   }
 }
 

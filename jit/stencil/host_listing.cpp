@@ -118,9 +118,9 @@ class Names {
     const std::pair<const u8*, const char*> known[] = {{thunks_.slow, "slow"},
                                                        {thunks_.slow_store, "slow_store"},
                                                        {thunks_.leave_slice, "leave_slice"},
-                                                       {thunks_.leave_link, "leave_link"},
+                                                       {thunks_.link, "link"},
                                                        {thunks_.leave_stale, "leave_stale"},
-                                                       {thunks_.leave_lookup, "leave_lookup"}};
+                                                       {thunks_.lookup, "lookup"}};
     for (const auto& [at, name] : known) {
       if (address == reinterpret_cast<u64>(at)) return name;
     }

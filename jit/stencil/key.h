@@ -18,7 +18,6 @@ enum class Form : u8 { None, Register, Slot, Immediate };
 enum class Special : u16 {
   Enter = 0x380,   ///< block entry: charges the immediate; Exit where the slice does not hold it
   FarLink,         ///< inline cache of a jump to another page; Slow where it does not fit
-  FarProbe,        ///< behind its miss: renews it where the target's code is the same
   Dispatch,        ///< to the block at state.rip by the jump cache; Slow where it is not there
   DispatchReturn,  ///< to RIP = a, which goes to state.rip, by the return stack
   PushReturn,      ///< return stack: RIP a, the immediate is the host address of its landing

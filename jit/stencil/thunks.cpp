@@ -24,9 +24,9 @@ void place_thunks(CodeMemory& memory, const StencilTables& tables, Thunks& thunk
   thunks = {.slow = place(penumbra_slow),
             .slow_store = place(penumbra_slow_store),
             .leave_slice = place(penumbra_leave_slice),
-            .leave_link = place(penumbra_leave_link),
+            .link = place(penumbra_link),
             .leave_stale = place(penumbra_leave_stale),
-            .leave_lookup = place(penumbra_leave_lookup)};
+            .lookup = place(penumbra_lookup)};
   memory.reserve(size);
 }
 

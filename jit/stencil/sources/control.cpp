@@ -12,7 +12,7 @@ namespace {
 
 /// Charges the block's instructions.
 PENUMBRA_STENCIL enter(PENUMBRA_STENCIL_ARGUMENTS) {
-  left -= immediate<i64>();
+  asm("subq %1, %0" : "+r"(left) : "i"(hole_immediate) : "cc");
   if (left < s->stop_below) [[unlikely]]
     PENUMBRA_CONTINUE(to_exit);
   PENUMBRA_CONTINUE(to_next);
@@ -37,24 +37,6 @@ PENUMBRA_STENCIL far_link(PENUMBRA_STENCIL_ARGUMENTS) {
 }
 [[gnu::always_inline]] inline u64 linear_of(const CpuState* s, u64 rip) {
   return (rip + s->code_segment_base) & s->linear_mask;
-}
-
-/// Behind a miss of FarLink: the same cache, renewed where the target is still what it was.
-PENUMBRA_STENCIL far_probe(PENUMBRA_STENCIL_ARGUMENTS) {
-  auto* cache = reinterpret_cast<FarLinkCache*>(opaque<Width::W64>(hole_immediate));
-  const u8* place;
-  if (!find_place(s, linear_of(s, (s->code_base + cache->offset) & s->linear_mask), place) ||
-      place != cache->place) [[unlikely]]
-    PENUMBRA_CONTINUE(to_slow);
-  asm volatile("" ::: "memory");  // nothing is kept in registers over this
-  cache->key = s->execute_key;
-  cache->from_base = s->code_base;
-  asm volatile("" ::: "memory");
-  u64 rip = (s->code_base + cache->offset) & s->linear_mask;
-  u64 to_base = rip - (linear_of(s, rip) & kPageMask);
-  cache->to_base = to_base;
-  s->code_base = to_base;
-  PENUMBRA_CONTINUE(to_next);
 }
 
 [[gnu::always_inline]] inline StencilFunction* code_at(const void* code) {
@@ -127,7 +109,6 @@ constexpr auto make() {
   Listing<StencilFunction, 20> list;
   list.add({.op = code_of(Special::Enter), .writes_left = true}, enter);
   list.add({.op = code_of(Special::FarLink), .wide = true}, far_link);
-  list.add({.op = code_of(Special::FarProbe), .wide = true}, far_probe);
   list.add({.op = code_of(Special::Dispatch), .leaves_dynamically = true}, dispatch);
   list.add({.op = code_of(Special::Landing)}, landing);
   each<kRegister, kSlot>([&]<Form A>() {

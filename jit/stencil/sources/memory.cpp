@@ -20,9 +20,7 @@ using Function = PENUMBRA_STENCIL(PENUMBRA_LINEAR_ARGUMENTS);
 /// Whether an access of `size` bytes misses the entry whose tag for it is `tag`.
 template <u32 kSize>
 [[gnu::always_inline]] inline bool misses(u64 linear, u64 tag) {
-  u64 last = linear + (kSize - 1);
-  asm("" : "+r"(last));
-  return page_of(last) != tag;
+  return page_of(linear + (kSize - 1)) != tag;
 }
 /// Whether the guest may not write there; where only stores have consequences, it may.
 template <u32 kSize>

@@ -15,9 +15,10 @@ namespace penumbra::jit {
   index = static_cast<u32>(index) & ~3u;
   static_assert(mmu::ShadowTable::offset(0x7fff'1234'5000) ==
                 (0x7fff'1234'5000 >> 10) % 0x1'0000'0000 / 4 * 32);
-  u64 entry = reinterpret_cast<u64>(s->table) + offsetof(mmu::ShadowTable, entries) + index * 8;
+  u64 entry = reinterpret_cast<u64>(s->table) + index * 8;
   asm("" : "+r"(entry));
-  return *reinterpret_cast<const mmu::ShadowEntry*>(entry);
+  constexpr u64 kEntries = offsetof(mmu::ShadowTable, entries);
+  return *reinterpret_cast<const mmu::ShadowEntry*>(entry + kEntries);
 }
 
 }  // namespace penumbra::jit
