@@ -20,7 +20,9 @@ using Function = PENUMBRA_STENCIL(PENUMBRA_LINEAR_ARGUMENTS);
 /// Whether an access of `size` bytes misses the entry whose tag for it is `tag`.
 template <u32 kSize>
 [[gnu::always_inline]] inline bool misses(u64 linear, u64 tag) {
-  return page_of(linear + (kSize - 1)) != tag;
+  u64 last = linear;
+  if constexpr (kSize > 1) asm("leaq %c2(%1), %0" : "=r"(last) : "r"(linear), "i"(kSize - 1));
+  return page_of(last) != tag;
 }
 /// Whether the guest may not write there; where only stores have consequences, it may.
 template <u32 kSize>

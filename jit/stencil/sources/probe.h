@@ -15,8 +15,8 @@ namespace penumbra::jit {
   index = static_cast<u32>(index) & ~3u;
   static_assert(mmu::ShadowTable::offset(0x7fff'1234'5000) ==
                 (0x7fff'1234'5000 >> 10) % 0x1'0000'0000 / 4 * 32);
-  u64 entry = reinterpret_cast<u64>(s->table) + index * 8;
-  asm("" : "+r"(entry));
+  u64 entry = reinterpret_cast<u64>(s->table);
+  asm("leaq (%0,%1,8), %0" : "+r"(entry) : "r"(index));
   constexpr u64 kEntries = offsetof(mmu::ShadowTable, entries);
   return *reinterpret_cast<const mmu::ShadowEntry*>(entry + kEntries);
 }
