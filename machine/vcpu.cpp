@@ -103,11 +103,13 @@ struct Vcpu::Impl final : cpu::Environment, jit::Boundary {
     mmu.invalidate_pcid(type, pcid, linear);
     state.table = mmu.table();
   }
-  /// Elements of at most 8 bytes: as many as are sure to fit what is left of the slice.
+  /// Elements of at most 8 bytes: as many as are sure to fit what is left of the slice, so that it
+  /// ends behind the same element however the instruction was cut up before.
   /// Single-stepping traps after each iteration (SDM 3B 17.3.1.4).
   u64 repeat_budget() override {
     if (state.flag(Flag::kTf)) return 1;
-    return state.instructions_left > 1 ? state.instructions_left * 8 : 1;
+    u64 left = static_cast<u64>(std::clamp<i64>(state.instructions_left, 1, i64{1} << 40));
+    return std::max<u64>((left * 64 - state.repeat_bytes) / 8, 1);
   }
   void charge_repeat(u64 bytes) override {
     state.repeat_bytes += bytes;

@@ -55,27 +55,84 @@ bool translate_crossing(Lifter& lifter, Block& block, const CodeView& code) {
   return true;
 }
 
+/// The likely path of a block: behind a conditional jump forwards, to where a jump forwards goes,
+/// and from its end to its start as long as it stays short.
+class LikelyPath {
+ public:
+  LikelyPath(Lifter& lifter, Block& block) : lifter_(lifter), block_(block) {}
+
+  /// Behind the instruction that ended the block; false: it stays ended.
+  bool go_on() {
+    if (jumps_ == kMostJumps || block_.instructions.size() >= kMostInstructions) return false;
+    const MicroOp& jump = block_.ops.back();
+    if (jump.op != Op::Jump) return false;
+    ++jumps_;
+    u64 target = jump.immediate;
+    MicroOp* before = block_.ops.size() > 1 ? &block_.ops.end()[-2] : nullptr;
+    bool jumps = before == nullptr || before->instruction != jump.instruction;
+    if (jumps) return target == block_.start ? repeat() : forwards(target);
+    if (!is_branch(before->op)) return false;
+    MicroOp& branch = *before;
+    if (branch.immediate != block_.start || branch.op != Op::BranchFlags) {
+      bool loops = static_cast<i64>(branch.immediate) <= static_cast<i64>(lifter_.position());
+      return !loops && forwards(target);
+    }
+    if (!repeat()) return false;
+    branch.condition = negated(branch.condition);
+    branch.immediate = target;
+    return true;
+  }
+
+ private:
+  static constexpr size_t kMostInstructions = 24, kMostJumps = 6, kMostDistance = 256;
+
+  static Condition negated(Condition condition) {
+    return static_cast<Condition>(static_cast<u8>(condition) ^ 1);
+  }
+  bool forwards(u64 target) {
+    bool near = target >= lifter_.position() && target < lifter_.position() + kMostDistance;
+    if (!near || target >= kPageSize) return false;
+    lifter_.go_on(target);
+    return true;
+  }
+  bool repeat() {
+    if (length_ == 0) length_ = block_.instructions.size();
+    if (block_.instructions.size() + length_ > kMostInstructions) return false;
+    lifter_.go_on(block_.start);
+    return true;
+  }
+
+  Lifter& lifter_;
+  Block& block_;
+  size_t jumps_ = 0;
+  size_t length_ = 0;  ///< instructions of the loop
+};
+
 }  // namespace
 
 std::optional<Block> translate(const CodeView& code, CodeMode mode, const cpu::CpuModel& model,
-                               u32 most) {
+                               u32 most, BehindJump behind_jump) {
   Block block{.mode = mode, .start = code.start, .end = code.start};
   block.ops.reserve(kUsualOps);
   block.instructions.reserve(kUsualInstructions);
   Lifter lifter(block, model);
-  while (!lifter.done() && block.instructions.size() < most && block.end < code.page.size()) {
-    auto bytes = code.page.subspan(block.end);
+  LikelyPath path(lifter, block);
+  while (!lifter.done() && block.instructions.size() < most &&
+         lifter.position() < code.page.size()) {
+    auto at = static_cast<u16>(lifter.position());
+    auto bytes = code.page.subspan(at);
     auto decoded = code.decoder ? code.decoder->decode(bytes, mode) : frontend::decode(bytes, mode);
     if (decoded) {
-      lifter.load_immediates(changes_alone(code, block.end, *decoded));
-      lifter.lift(*decoded, block.end);
+      lifter.load_immediates(changes_alone(code, at, *decoded));
+      lifter.lift(*decoded, at);
+      if (lifter.done() && behind_jump == BehindJump::GoOn) path.go_on();
       continue;
     }
     bool truncated = decoded.error().kind == frontend::DecodeError::Kind::Truncated;
     bool first = block.instructions.empty();
     if (!first) break;
     if (!truncated) {
-      lift_refused(lifter, block, block.end, decoded.error().fault);
+      lift_refused(lifter, block, at, decoded.error().fault);
     } else if (!translate_crossing(lifter, block, code)) {
       return std::nullopt;
     }

@@ -26,10 +26,16 @@ struct CodeView {
   frontend::DecodeCache* decoder = nullptr;
 };
 
+/// What follows a direct jump within the page.
+enum class BehindJump : bool {
+  End,   ///< nothing: the block ends
+  GoOn,  ///< the likely path, for a few jumps: past branches forwards, round a loop to the start
+};
+
 /// Translates from `code.start` up to a control transfer, the page's end or `most` instructions.
 /// Nothing when the first instruction crosses into next_page and that is empty: the caller fetches
 /// that page (which may fault) and calls again.
 std::optional<Block> translate(const CodeView& code, CodeMode mode, const cpu::CpuModel& model,
-                               u32 most);
+                               u32 most, BehindJump behind_jump = BehindJump::End);
 
 }  // namespace penumbra::translator

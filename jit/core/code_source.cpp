@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "translator/translate.h"
-
 namespace penumbra::jit {
 
 Expected<CodeSource::Location> CodeSource::locate(u32 mode) {
@@ -23,7 +21,8 @@ CodeSource::Location CodeSource::in_page(const BlockPlace& from, u64 offset, u32
           {page_of(from.physical.value) + offset}};
 }
 
-Expected<CodeSource::Translated> CodeSource::translate(const Location& at, u32 most) {
+Expected<CodeSource::Translated> CodeSource::translate(const Location& at, u32 most,
+                                                       translator::BehindJump behind_jump) {
   u16 start = static_cast<u16>(at.linear & kPageMask);
   translator::CodeView view{.page = {at.key.code - start, kPageSize},
                             .start = start,
@@ -32,11 +31,11 @@ Expected<CodeSource::Translated> CodeSource::translate(const Location& at, u32 m
   CodeMode mode{at.key.mode & ~BlockKey::kSingle};
   if (at.key.mode & BlockKey::kSingle) most = 1;
   BlockPlace place{.key = at.key, .physical = at.physical};
-  auto block = translator::translate(view, mode, context_.model, most);
+  auto block = translator::translate(view, mode, context_.model, most, behind_jump);
   if (!block) {
     TRY_ASSIGN(place.next_page, mmu_.fetch((page_of(at.linear) + kPageSize) & slow_.linear_mask()));
     view.next_page = {space_.host(place.next_page), kPageSize};
-    block = translator::translate(view, mode, context_.model, most);
+    block = translator::translate(view, mode, context_.model, most, behind_jump);
   }
   place.size = std::min<u32>(block->end, kPageSize) - start;
   if (block->crosses_page) {

@@ -6,6 +6,7 @@
 #include "jit/core/block_key.h"
 #include "jit/core/patched_code.h"
 #include "jit/core/slow_path.h"
+#include "translator/translate.h"
 
 namespace penumbra::jit {
 
@@ -33,7 +34,7 @@ class CodeSource {
   /// The block `offset` bytes behind the start of `page`, where control goes within it.
   Location in_page(const BlockPlace& from, u64 offset, u32 mode) const;
   /// At most `most` instructions.
-  Expected<Translated> translate(const Location& at, u32 most);
+  Expected<Translated> translate(const Location& at, u32 most, translator::BehindJump behind_jump);
   /// Tells the address space which bytes were translated, loaded ones apart.
   void mark(const BlockPlace& place);
   PatchedCode& patched() { return patched_; }

@@ -105,7 +105,8 @@ std::optional<Stop> SlowPath::call(const translator::CallSite& site,
   }
   switch (*outcome) {
     case cpu::Next::Continue:
-      if (!valid) return retire(at, Stop::Lookup);
+      // REP may have used up what the rest of the block needs.
+      if (!valid || s.instructions_left < rest) return retire(at, Stop::Lookup);
       s.instructions_left -= rest;
       return {};
     case cpu::Next::EndBlock:

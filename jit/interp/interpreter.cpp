@@ -59,7 +59,7 @@ const BlockCode* Interpreter::find_or_translate(CpuState& s) {
 }
 
 CompiledBlock* Interpreter::translate(const CodeSource::Location& at) {
-  auto translated = source_.translate(at, kMostInstructions);
+  auto translated = source_.translate(at, kMostInstructions, translator::BehindJump::End);
   if (!translated) {
     slow_.set_fault(translated.error());
     return nullptr;

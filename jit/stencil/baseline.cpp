@@ -135,7 +135,7 @@ NativeBlock* Baseline::find(const CodeSource::Location& at) {
 }
 
 NativeBlock* Baseline::translate(const CodeSource::Location& at) {
-  auto translated = source_.translate(at, kMostInstructions);
+  auto translated = source_.translate(at, kMostInstructions, translator::BehindJump::GoOn);
   if (!translated) {
     slow_.set_fault(translated.error());
     stop_ = Stop::Fault;

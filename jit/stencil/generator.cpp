@@ -13,7 +13,7 @@ using translator::Op;
 
 namespace {
 
-constexpr u8 kJump = 0xe9, kCall = 0xe8;
+constexpr u8 kJump = 0xe9, kCall = 0xe8, kPushRdx = 0x52, kPopRdx = 0x5a;
 /// More than any stencil with its cold code; the asserted room of a micro-op.
 constexpr u32 kMostBytesPerOp = 640, kMostBytesPerBlock = 2048;
 
@@ -41,6 +41,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   landings_.clear();
   held_.fill(kNoSlot);
   instruction_ = 0;
+  cold_flags_ = nullptr;
   block->memory = &memory;
   block->code = memory.executable(out_);
 
@@ -52,12 +53,14 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   std::span<const MicroOp> ops = translated.ir.ops;
   for (size_t i = 0; i < ops.size(); ++i) {
     mark(CodeMark::Part::MicroOp, i);
-    if (translator::is_branch(ops[i].op)) {
-      branch(ops[i], ops[i + 1]);
-      ++i;
-    } else {
+    if (!translator::is_branch(ops[i].op)) {
       lower(ops[i]);
+      continue;
     }
+    const MicroOp& next = ops[i + 1];
+    bool ends = next.op == Op::Jump && next.instruction == ops[i].instruction;
+    branch(ops[i], ends ? &next : nullptr);
+    if (ends) ++i;
   }
   finish(std::move(translated));
   PENUMBRA_ASSERT(out_ <= begin_ + most);
@@ -68,6 +71,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
 
 /// Everything behind the straight code; addresses of records become known.
 void Generator::finish(CodeSource::Translated&& translated) {
+  held_.fill(kNoSlot);
   mark(CodeMark::Part::Landings);
   emit_landings();
   block_->sites = std::make_unique<Site[]>(sites_.size());
@@ -158,7 +162,7 @@ void Generator::call_slow(u32 site, const u8* thunk) {
 }
 
 void Generator::cold_call(u32 site, u8* resume) {
-  cold_calls_.push_back({continuations(HoleKind::Slow), resume, site});
+  cold_calls_.push_back({continuations(HoleKind::Slow), resume, site, cold_flags_});
 }
 
 /// jz resume; then the store, which the slow path has left to do, to the host address in rdx
@@ -180,6 +184,11 @@ void Generator::harmless_store(const ColdCall& cold) {
 void Generator::emit_cold_calls() {
   for (const ColdCall& cold : cold_calls_) {
     for (u8* field : cold.from) connect(field, out_);
+    if (cold.flags != nullptr) {
+      bytes({kPushRdx});  // the linear address
+      make_flags(*cold.flags);
+      bytes({kPopRdx});
+    }
     call_slow(cold.site, cold.store ? thunks_.slow_store : thunks_.slow);
     if (cold.store) harmless_store(cold);
     connect(open_jump(kJump), cold.resume);
@@ -222,6 +231,12 @@ void Generator::emit_exits() {
   for (u32 i = 0; i < exits_.size(); ++i) {
     if (exits_[i].from.empty()) continue;
     for (u8* field : exits_[i].from) connect(field, out_);
+    if (exits_[i].flags != nullptr) make_flags(*exits_[i].flags);
+    store_kind(exits_[i].kind);
+    if (exits_[i].unused != 0) {  // add r13, unused
+      bytes({0x49, 0x81, 0xc5});
+      word<u32>(exits_[i].unused);
+    }
     exit_jump(i);
   }
   block_->exits = std::make_unique<NativeExit[]>(exits_.size());

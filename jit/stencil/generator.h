@@ -61,6 +61,7 @@ class Generator {
     Fields from;
     u8* resume;
     u32 site;
+    const MicroOp* flags = nullptr;       ///< to be made first
     std::optional<Operands> store = {};  ///< c and the immediate
   };
   struct Exit {
@@ -68,6 +69,10 @@ class Generator {
     u8* field = nullptr;  ///< of the jump that is to be linked
     Fields from;          ///< jumps to the exit's own jump, emitted behind the straight code
     Fields far_misses;
+    // -- of a branch that the block goes on behind
+    const MicroOp* flags = nullptr;  ///< as ColdCall::flags
+    cpu::FlagKind kind = cpu::FlagKind::Dynamic;
+    u32 unused = 0;  ///< instructions of the block that do not run
   };
   struct Patch {
     u8* field;  ///< 64-bit address
@@ -107,6 +112,7 @@ class Generator {
   // -- micro-ops (generator_lowering.cpp)
   void lower(const MicroOp& op);
   void code_value(const MicroOp& op);
+  void lower_kept(const MicroOp& op);
   void pure(const MicroOp& op);
   bool pure_tied(const MicroOp& op);
   bool pure_compare(const MicroOp& op);
@@ -124,7 +130,9 @@ class Generator {
   void slow_operation(const MicroOp& op, Site::Kind kind);
   void jump(const MicroOp& op);
   void jump_dynamic(const MicroOp& op);
-  void branch(const MicroOp& op, const MicroOp& otherwise);
+  void branch(const MicroOp& op, const MicroOp* otherwise);
+  void side_exit(const MicroOp& op, u64 target, Fields taken);
+  void make_flags(const MicroOp& op);
   void push_return(const MicroOp& op);
   void store_kind(cpu::FlagKind kind);
   void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
@@ -164,6 +172,7 @@ class Generator {
   std::vector<Exit> exits_;
   std::vector<Patch> site_patches_, far_patches_, landings_;
   u16 instruction_ = 0;
+  const MicroOp* cold_flags_ = nullptr;  ///< the definition in force that is not kept
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
 };
 

@@ -32,6 +32,16 @@ void Generator::lower(const MicroOp& op) {
     held_.fill(kNoSlot);
     instruction_ = op.instruction;
   }
+  if (op.sets_flags) cold_flags_ = op.cold_flags ? &op : nullptr;
+  if (!op.cold_flags) return lower_kept(op);
+  if (op.d == kNoSlot) return;
+  MicroOp value = op;
+  value.sets_flags = false;
+  lower_kept(value);
+}
+
+/// With the flags that it sets.
+void Generator::lower_kept(const MicroOp& op) {
   switch (translator::shape_of(op.op)) {
     case Shape::Move:
     case Shape::Widen:
@@ -437,7 +447,8 @@ void Generator::jump_dynamic(const MicroOp& op) {
   }
 }
 
-void Generator::branch(const MicroOp& op, const MicroOp& otherwise) {
+/// Where nothing is `otherwise`, the block goes on behind the branch.
+void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
   bool fused = op.op == Op::BranchSub || op.op == Op::BranchAnd;
   Operands operands{.a = place_of(op.a)};
   StencilKey key{.op = code_of(op.op), .a = operands.a.form};
@@ -445,19 +456,22 @@ void Generator::branch(const MicroOp& op, const MicroOp& otherwise) {
   if (op.op == Op::BranchFlags) key.kind = op.flags_before;
   if (fused) {
     key.width = op.width;
+    key.effect = op.cold_flags ? Effect::Value : Effect::Flags;
     operands.b = second(op, operands);
     key.b = operands.b.form;
+    cold_flags_ = op.cold_flags ? &op : nullptr;
   }
   if (op.op == Op::BranchFlags) operands.a = {}, key.a = Form::None;
-  store_kind(otherwise.flags_before);
+  if (otherwise != nullptr) store_kind(otherwise->flags_before);
   must_emit(key, operands);
   u8* start = last_;
   Fields taken = continuations(HoleKind::Taken);
   if (!continuations(HoleKind::Slow).empty()) {
     cold_call(new_site(op, Site::Kind::ExplicitFlags), start);
   }
-  if (taken.empty()) return exit_jump(new_exit(otherwise.immediate));  // never holds
   u64 target = fused ? static_cast<u64>(static_cast<i64>(op.displacement)) : op.immediate;
+  if (otherwise == nullptr) return side_exit(op, target, std::move(taken));
+  if (taken.empty()) return exit_jump(new_exit(otherwise->immediate));  // never holds
   u32 exit = new_exit(target);
   bool direct = taken.size() == 1 && target < kPageSize;
   if (direct) {
@@ -465,7 +479,38 @@ void Generator::branch(const MicroOp& op, const MicroOp& otherwise) {
   } else {
     exits_[exit].from = taken;
   }
-  exit_jump(new_exit(otherwise.immediate));
+  exit_jump(new_exit(otherwise->immediate));
+}
+
+/// Out of the middle of the block: what runs behind is given back, and flags are kept now.
+void Generator::side_exit(const MicroOp& op, u64 target, Fields taken) {
+  if (taken.empty()) return;
+  Exit& exit = exits_[new_exit(target)];
+  exit.from = std::move(taken);
+  exit.flags = cold_flags_;
+  exit.kind =
+      op.sets_flags ? cpu::flag_kind(translator::flag_family_of(op.op), op.width) : op.flags_before;
+  exit.unused = static_cast<u32>(ir_->instructions.size()) - op.instruction - 1;
+}
+
+/// Keeps the flags of a definition whose operands, or result, are where they were.
+void Generator::make_flags(const MicroOp& op) {
+  if (op.d == kNoSlot) {
+    MicroOp compare = op;
+    if (op.op == Op::BranchSub) compare.op = Op::Sub;
+    if (op.op == Op::BranchAnd) compare.op = Op::And;
+    if (!pure_compare(compare)) pure_general(compare);
+    return;
+  }
+  auto keep = [&](Slot slot, Width width, const Place& value, u64 immediate) {
+    must_emit({.op = code_of(Op::Move), .width = width, .d = Form::Slot, .a = value.form},
+              {.d = {Form::Slot, Host::Rax, slot}, .a = value, .immediate = immediate});
+  };
+  keep(offsetof(cpu::CpuState, flag_result), Width::W64, place_of(op.d), 0);
+  if (translator::flag_family_of(op.op) == cpu::FlagFamily::Logic) return;
+  Operands second_operand;
+  Place source = second(op, second_operand);
+  keep(offsetof(cpu::CpuState, flag_source), op.width, source, second_operand.immediate);
 }
 
 void Generator::push_return(const MicroOp& op) {

@@ -72,7 +72,9 @@ class Check {
     for (unsigned i = 0; i < options_.blocks && !usable.empty(); ++i) {
       std::vector<Drawn> block;
       for (u64 length = 2 + random() % 6; length > 0; --length) {
-        block.push_back(draw(usable[random() % usable.size()], random));
+        Drawn next = draw(usable[random() % usable.size()], random);
+        if (random() % 3 == 0) block.push_back(branch_over(next, random));
+        block.push_back(std::move(next));
         if (has_to_be_last(block.back())) break;
       }
       one(random_test(block, options_.size, random), counts);
@@ -103,6 +105,12 @@ class Check {
     return decoded(small ? std::vector<u8>{0x67, 0xd9, 0x74, 0x24, 0xa0}
                          : std::vector<u8>{0xd9, 0x74, 0x24, 0xa0},
                    options_.size);
+  }
+
+  /// Jcc, any condition.
+  Drawn branch_over(const Drawn& next, Random& random) const {
+    auto opcode = static_cast<u8>(0x70 + random() % 16);
+    return decoded({opcode, static_cast<u8>(next.bytes.size())}, options_.size);
   }
 
   Drawn draw(const JudgedRows::value_type& row, Random& random) const {

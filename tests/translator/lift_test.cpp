@@ -8,15 +8,15 @@
 namespace penumbra::translator {
 namespace {
 
-Block block_of(std::vector<u8> code, CodeSize size = CodeSize::Long) {
+Block block_of(std::vector<u8> code, BehindJump behind_jump = BehindJump::End) {
   code.resize(kPageSize, 0xcc);
   CodeMode mode;
-  mode.set_size(size);
+  mode.set_size(CodeSize::Long);
   mode.set(CodeMode::kProtected, true);
   mode.set(CodeMode::kFlatSegments, true);
   mode.set(CodeMode::kOsFxsr, true);
   cpu::CpuModel model;
-  auto block = translate({code, 0, {}}, mode, model, 64);
+  auto block = translate({code, 0, {}}, mode, model, 64, behind_jump);
   REQUIRE(block);
   REQUIRE(verify(*block) == "");
   return *block;
@@ -65,7 +65,7 @@ TEST_CASE("flags overwritten at once are not computed", "[flags]") {
 
 TEST_CASE("flags stay where something between may fault", "[flags]") {
   std::string text = ir({0x01, 0xd8, 0x8b, 0x0e, 0x29, 0xd8});  // add; mov ecx, [rsi]; sub
-  CHECK(text.find("Add.32 !flags") != std::string::npos);
+  CHECK(text.find("Add.32 ?flags") != std::string::npos);
 }
 
 TEST_CASE("the carry that INC keeps costs nothing when flags are dead", "[flags]") {
@@ -78,6 +78,60 @@ TEST_CASE("compare and branch are one micro-op", "[flags]") {
   std::string text = print(block_of({0x48, 0x39, 0xd8, 0x74, 0x10}));  // cmp rax, rbx; je +16
   CHECK(text.find("BranchSub.64 !flags rax, rbx, z, +0x15") != std::string::npos);
   CHECK(text.find("BranchFlags") == std::string::npos);
+}
+
+TEST_CASE("a block goes on behind a branch forwards, not behind one that closes a loop",
+          "[jumps]") {
+  // test eax, eax; je +2; mov ebx, eax; ud2
+  std::vector<u8> forwards = {0x85, 0xc0, 0x74, 0x02, 0x89, 0xc3, 0x0f, 0x0b};
+  CHECK(block_of(forwards).instructions.size() == 2);
+  Block block = block_of(forwards, BehindJump::GoOn);
+  CHECK(block.instructions.size() == 4);
+  CHECK(block.ops.front().op == Op::BranchAnd);
+  // nop; test eax, eax; jne -4; ud2
+  CHECK(
+      block_of({0x90, 0x85, 0xc0, 0x75, 0xfc, 0x0f, 0x0b}, BehindJump::GoOn).instructions.size() ==
+      3);
+}
+
+TEST_CASE("a loop to the block's start is there several times, its branch the other way",
+          "[jumps]") {
+  Block block = block_of({0xff, 0xc8, 0x75, 0xfc}, BehindJump::GoOn);  // dec eax; jne -4
+  CHECK(block.instructions.size() > 8);
+  CHECK(block.instructions.size() <= 24);
+  CHECK(block.instructions.size() % 2 == 0);
+  CHECK(block.end == 4);
+  const MicroOp* first = nullptr;
+  for (const MicroOp& op : block.ops) {
+    if (first == nullptr && op.op == Op::BranchFlags) first = &op;
+  }
+  REQUIRE(first != nullptr);
+  CHECK(first->condition == Condition::Z);
+  CHECK(first->immediate == 4);
+}
+
+TEST_CASE("a block goes on where a jump forwards goes, not behind a call", "[jumps]") {
+  std::vector<u8> jumps = {0xeb, 0x01, 0x90, 0x89, 0xc3, 0x0f, 0x0b};  // jmp +1; nop; mov; ud2
+  CHECK(block_of(jumps).instructions.size() == 1);
+  Block block = block_of(jumps, BehindJump::GoOn);
+  REQUIRE(block.instructions.size() == 3);
+  CHECK(block.instructions[1].offset == 3);
+  std::vector<u8> calls = {0xe8, 1, 0, 0, 0, 0x90, 0x89, 0xc3, 0x0f, 0x0b};
+  CHECK(block_of(calls, BehindJump::GoOn).instructions.size() == 1);
+}
+
+TEST_CASE("flags are cold where only slow paths and side exits want them", "[flags]") {
+  auto printed = [](std::vector<u8> code) {
+    code.insert(code.end(), {0x85, 0xc0, 0x0f, 0x0b});  // test eax, eax; ud2
+    return print(block_of(code, BehindJump::GoOn));
+  };
+  CHECK(printed({0x01, 0xd8, 0x8b, 0x0e}).find("Add.32 ?flags") != std::string::npos);
+  CHECK(printed({0x39, 0xd8, 0x74, 0x10, 0x8b, 0x0e}).find("BranchSub.32 ?flags") !=
+        std::string::npos);
+  // add eax, ebx; mov ebx, [rsi]; mov ecx, [rsi]: the second load finds an operand gone
+  CHECK(printed({0x01, 0xd8, 0x8b, 0x1e, 0x8b, 0x0e}).find("Add.32 !flags") != std::string::npos);
+  // add eax, ebx; setc cl
+  CHECK(printed({0x01, 0xd8, 0x0f, 0x92, 0xc1}).find("Add.32 !flags") != std::string::npos);
 }
 
 TEST_CASE("an unknown encoding raises #UD, an overlong one #GP", "[lift]") {

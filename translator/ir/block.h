@@ -3,7 +3,8 @@
 // Blocks do not depend on the linear address: offsets count from the start of the code page that
 // holds the first byte. A block stays inside one page, except that an instruction which crosses
 // into the next page is a block of its own (crosses_page). The last micro-op is Jump, JumpDynamic,
-// Raise or a Call that leaves.
+// Raise or a Call that leaves. A block may go on behind a branch that is not taken, and then hold
+// an instruction more than once.
 #pragma once
 
 #include <string>

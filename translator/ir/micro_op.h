@@ -63,7 +63,8 @@ struct MicroOp {
   Width width = Width::W64;
   Width from = Width::W64;  ///< source width: ZeroExtend, SignExtend, CodeValue, IntegerFromVector
   bool sets_flags = false;
-  bool returns = false;  ///< JumpDynamic that ends a call
+  bool cold_flags = false;  ///< sets_flags, but only slow paths and side exits want them
+  bool returns = false;     ///< JumpDynamic that ends a call
   Condition condition = Condition::O;
   FlagKind flags_before = FlagKind::Dynamic;  ///< of readers; filled in by the flag pass
   u8 scale = 0;
@@ -80,7 +81,7 @@ const char* name_of(Op op);
 /// The family of the flags that the op sets where sets_flags; Explicit for whole-register ops.
 cpu::FlagFamily flag_family_of(Op op);
 
-/// A conditional jump; what it does not take is the Jump behind it.
+/// A conditional jump; what it does not take is behind it.
 constexpr bool is_branch(Op op) {
   return op == Op::BranchFlags || op == Op::BranchNonzero || op == Op::BranchSub ||
          op == Op::BranchAnd;

@@ -98,7 +98,7 @@ std::string sources(const Block& block, const MicroOp& op) {
 
 std::string line(const Block& block, const MicroOp& op) {
   std::string name = fmt::format("{}.{}", name_of(op.op), bits(op.width));
-  if (op.sets_flags) name += " !flags";
+  if (op.sets_flags) name += op.cold_flags ? " ?flags" : " !flags";
   std::string d = op.d == kNoSlot ? "" : slot_name(op.d) + " = ";
   return fmt::format("    {}{} {}\n", d, name, sources(block, op));
 }

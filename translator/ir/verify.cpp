@@ -57,15 +57,10 @@ class Verifier {
     const MicroOp& op = block_.ops[i];
     if (!effects_of(op).leaves || i + 1 == block_.ops.size()) return;
     const MicroOp& next = block_.ops[i + 1];
-    bool branch = op.op == Op::BranchFlags || op.op == Op::BranchNonzero ||
-                  op.op == Op::BranchSub || op.op == Op::BranchAnd;
-    if (branch && (i + 2 != block_.ops.size() || next.op != Op::Jump)) {
-      return fail("a branch without its fall-through jump");
-    }
     if (op.op == Op::Call && next.instruction == op.instruction && next.op != Op::Jump) {
       return fail("a named operation does not stand alone");
     }
-    if (!branch && op.op != Op::Call) fail("a jump inside the block");
+    if (!is_branch(op.op) && op.op != Op::Call) fail("a jump inside the block");
   }
 
   void writes(const MicroOp& op) {

@@ -1,5 +1,7 @@
 #include "translator/lift/lifter.h"
 
+#include <algorithm>
+
 #include "common/log.h"
 #include "translator/lift/sensitive.h"
 #include "translator/lift/table.h"
@@ -29,7 +31,8 @@ void Lifter::lift(const frontend::Instruction& instruction, u16 offset) {
   temporaries_ = vector_temporaries_ = 0;
   address_known_ = false;
   block_.instructions.push_back({offset, instruction.length()});
-  block_.end = static_cast<u16>(next_offset());
+  position_ = next_offset();
+  block_.end = std::max(block_.end, static_cast<u16>(position_));
   const Row* row = find_row(instruction.mnemonic);
   if (row == nullptr || !model_.has(row->feature)) return raise(Vector::Ud);
   Sensitive found = sensitive(instruction);
@@ -50,8 +53,15 @@ void Lifter::lift_sensitive(const NamedCall& operation, SensitiveAction action) 
 }
 
 void Lifter::finish() {
-  if (!done_) emit({.op = Op::Jump, .immediate = block_.end});
+  if (!done_) emit({.op = Op::Jump, .immediate = position_});
   done_ = true;
+}
+
+void Lifter::go_on(u64 offset) {
+  PENUMBRA_ASSERT(done_ && block_.ops.back().op == Op::Jump);
+  block_.ops.pop_back();
+  position_ = offset;
+  done_ = false;
 }
 
 Slot Lifter::temporary() {

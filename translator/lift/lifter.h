@@ -32,7 +32,7 @@ struct Address {
 class Lifter {
  public:
   Lifter(Block& block, const cpu::CpuModel& model, SensitivePolicy policy = {})
-      : block_(block), model_(model), policy_(policy) {}
+      : block_(block), model_(model), policy_(policy), position_(block.start) {}
 
   /// Appends one instruction at `offset` of the code page. Afterwards done() tells whether the
   /// block has to end behind it (its last micro-op is then in place).
@@ -40,6 +40,10 @@ class Lifter {
   /// Ends a block whose last instruction falls through.
   void finish();
   bool done() const { return done_; }
+  /// Page offset at which the block goes on.
+  u64 position() const { return position_; }
+  /// Takes back the Jump that ended the block, to go on at `offset`.
+  void go_on(u64 offset);
   /// Whether read_variable() of the next instruction loads the bytes when it runs.
   void load_immediates(bool load) { load_immediates_ = load; }
 
@@ -149,6 +153,7 @@ class Lifter {
   SensitivePolicy policy_;
   frontend::Instruction instruction_;
   u16 offset_ = 0;
+  u64 position_;
   unsigned temporaries_ = 0, vector_temporaries_ = 0;
   bool done_ = false;
   bool load_immediates_ = false;

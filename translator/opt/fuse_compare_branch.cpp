@@ -3,7 +3,7 @@
 namespace penumbra::translator {
 namespace {
 
-/// [compare, branch, jump] at the block's end, and the target fits beside the compare's immediate.
+/// [compare, branch], and the target fits beside the compare's immediate.
 bool fusible(const MicroOp& compare, const MicroOp& branch) {
   bool compares = (compare.op == Op::Sub || compare.op == Op::And) && compare.sets_flags &&
                   compare.d == kNoSlot;
@@ -14,17 +14,20 @@ bool fusible(const MicroOp& compare, const MicroOp& branch) {
 }  // namespace
 
 void fuse_compare_branch(Block& block) {
-  size_t size = block.ops.size();
-  if (size < 3 || !fusible(block.ops[size - 3], block.ops[size - 2])) return;
-  MicroOp& compare = block.ops[size - 3];
-  MicroOp& branch = block.ops[size - 2];
-  MicroOp fused = compare;
-  fused.op = compare.op == Op::Sub ? Op::BranchSub : Op::BranchAnd;
-  fused.condition = branch.condition;
-  fused.displacement = static_cast<i32>(branch.immediate);
-  fused.instruction = branch.instruction;
-  compare = fused;
-  block.ops.erase(block.ops.end() - 2);
+  std::vector<MicroOp> ops;
+  ops.reserve(block.ops.size());
+  for (const MicroOp& op : block.ops) {
+    if (!ops.empty() && fusible(ops.back(), op)) {
+      MicroOp& compare = ops.back();
+      compare.op = compare.op == Op::Sub ? Op::BranchSub : Op::BranchAnd;
+      compare.condition = op.condition;
+      compare.displacement = static_cast<i32>(op.immediate);
+      compare.instruction = op.instruction;
+    } else {
+      ops.push_back(op);
+    }
+  }
+  block.ops = std::move(ops);
 }
 
 }  // namespace penumbra::translator

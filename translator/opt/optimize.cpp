@@ -6,6 +6,7 @@ void optimize(Block& block) {
   remove_dead_code(block);
   fuse_compare_branch(block);
   annotate_flags(block);
+  cool_flags(block);
 }
 
 }  // namespace penumbra::translator

@@ -10,6 +10,10 @@ namespace penumbra::translator {
 /// it and the next one; else the two values stay (design 2.2).
 void remove_dead_code(Block& block);
 
+/// Sets MicroOp::cold_flags of definitions that only slow paths and side exits want, where these
+/// can make them from registers that still hold what they held (behind annotate_flags()).
+void cool_flags(Block& block);
+
 /// Fills in MicroOp::flags_before: the kind of the last flag operation where it is static.
 void annotate_flags(Block& block);
 

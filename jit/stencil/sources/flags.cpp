@@ -96,15 +96,17 @@ PENUMBRA_STENCIL set_flags(PENUMBRA_STENCIL_ARGUMENTS) {
 // -- fused compare and branch, and branches on a value
 // ---------------------------------------------
 
-template <FlagFamily F, class T, Condition C, Form A, Form B>
+template <FlagFamily F, class T, Condition C, Effect E, Form A, Form B>
 PENUMBRA_STENCIL compare_branch(PENUMBRA_STENCIL_ARGUMENTS) {
   // A copy of its own, or the compiler passes on one operand for the other where they are equal.
   u64 first = a;
   asm("" : "+r"(first));
   T left_value = get<T, A, 'a'>(s, first), right = get<T, B, 'b'>(s, b);
   T result = static_cast<T>(F == FlagFamily::Sub ? left_value - right : left_value & right);
-  s->flag_result = result;
-  if constexpr (F == FlagFamily::Sub) s->flag_source = right;
+  if constexpr (E == Effect::Flags) {
+    s->flag_result = result;
+    if constexpr (F == FlagFamily::Sub) s->flag_source = right;
+  }
   if (cpu::condition_of<F, T>(C, result, right)) PENUMBRA_CONTINUE(to_taken);
   PENUMBRA_CONTINUE(to_next);
 }
@@ -169,8 +171,15 @@ constexpr auto make_fused() {
     each_condition([&]<Condition C>() {
       each<kRegister, kSlot>([&]<Form A>() {
         each<kRegister, kSlot, kImmediate>([&]<Form B>() {
-          list.add({.op = code_of(kOp), .width = kWidthOf<T>, .a = A, .b = B, .condition = C},
-                   compare_branch<F, T, C, A, B>);
+          each<Effect::Value, Effect::Flags>([&]<Effect E>() {
+            list.add({.op = code_of(kOp),
+                      .width = kWidthOf<T>,
+                      .effect = E,
+                      .a = A,
+                      .b = B,
+                      .condition = C},
+                     compare_branch<F, T, C, E, A, B>);
+          });
         });
       });
     });

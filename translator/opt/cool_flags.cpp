@@ -1,0 +1,90 @@
+#include "translator/opt/passes.h"
+
+namespace penumbra::translator {
+namespace {
+
+constexpr Slot kFirstGpr = gpr_slot(0), kEndOfGprs = gpr_slot(15) + 8;
+
+bool is_whole_gpr(Slot slot) {
+  return slot >= kFirstGpr && slot < kEndOfGprs && (slot - kFirstGpr) % 8 == 0;
+}
+
+/// What the flags of a definition can be made from later: its operands where it only compares,
+/// else its result and second operand.
+class Origin {
+ public:
+  explicit Origin(const MicroOp& op) : slots_{op.d == kNoSlot ? op.a : op.d, op.b} {
+    usable_ = op.sets_flags && is_whole_gpr(slots_[0]) && has_usable_second(op);
+    switch (op.op) {
+      case Op::BranchSub:
+      case Op::BranchAnd:
+        break;
+      case Op::Add:
+      case Op::Sub:
+      case Op::And:
+      case Op::Or:
+      case Op::Xor:
+        usable_ = usable_ && (op.d == kNoSlot || (op.width >= Width::W32 && op.d != op.b));
+        usable_ = usable_ && (op.d != kNoSlot || op.op == Op::Sub || op.op == Op::And);
+        break;
+      default:
+        usable_ = false;
+    }
+  }
+
+  bool usable() const { return usable_; }
+  /// Behind an op that writes `slot`.
+  void written(Slot slot) {
+    if (slot == kNoSlot) return;
+    for (Slot mine : slots_) usable_ = usable_ && (mine == kNoSlot || slot / 8 != mine / 8);
+  }
+
+ private:
+  static bool has_usable_second(const MicroOp& op) {
+    if (!op.b_is_immediate) return is_whole_gpr(op.b);
+    i64 value = static_cast<i64>(op.immediate);
+    return op.width < Width::W64 || value == static_cast<i32>(value);
+  }
+
+  Slot slots_[2];
+  bool usable_;
+};
+
+/// Slow paths of these are called behind the straight code.
+bool has_cold_slow_path(const MicroOp& op) {
+  return shape_of(op.op) == Shape::Memory || op.op == Op::CheckAligned;
+}
+
+bool goes_on_behind(const std::vector<MicroOp>& ops, size_t branch) {
+  const MicroOp& next = ops[branch + 1];
+  return next.op != Op::Jump || next.instruction != ops[branch].instruction;
+}
+
+/// Whether nothing but cold code wants the flags of ops[from].
+bool only_cold_code_wants(const std::vector<MicroOp>& ops, size_t from) {
+  Origin origin(ops[from]);
+  if (!origin.usable() || (is_branch(ops[from].op) && !goes_on_behind(ops, from))) return false;
+  for (size_t i = from + 1; i < ops.size(); ++i) {
+    const MicroOp& op = ops[i];
+    Effects effects = effects_of(op);
+    if (op.sets_flags) return true;
+    if (effects.reads_flags) return false;
+    if (effects.may_fault || effects.leaves) {
+      bool cold = has_cold_slow_path(op) || (is_branch(op.op) && goes_on_behind(ops, i));
+      if (!cold || !origin.usable()) return false;
+    }
+    origin.written(op.d);
+  }
+  return false;
+}
+
+}  // namespace
+
+void cool_flags(Block& block) {
+  for (size_t i = 0; i < block.ops.size(); ++i) {
+    MicroOp& op = block.ops[i];
+    op.cold_flags = op.sets_flags && only_cold_code_wants(block.ops, i);
+  }
+}
+
+}  // namespace penumbra::translator
