@@ -61,7 +61,7 @@ class Generator {
     Fields from;
     u8* resume;
     u32 site;
-    const MicroOp* flags = nullptr;       ///< to be made first
+    const MicroOp* flags = nullptr;      ///< to be made first
     std::optional<Operands> store = {};  ///< c and the immediate
   };
   struct Exit {
@@ -172,7 +172,7 @@ class Generator {
   std::vector<Exit> exits_;
   std::vector<Patch> site_patches_, far_patches_, landings_;
   u16 instruction_ = 0;
-  const MicroOp* cold_flags_ = nullptr;  ///< the definition in force that is not kept
+  const MicroOp* cold_flags_ = nullptr;              ///< the definition in force that is not kept
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
 };
 
