@@ -2,50 +2,36 @@
 //
 // A Block has `place` (BlockPlace), `valid`, and unlink(), which takes it out of every link. An
 // invalidated block leaves every table at once and is freed by collect(), which the engine calls
-// when no block runs. The direct-mapped array in front answers most lookups.
+// when no block runs.
 #pragma once
 
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
-#include "jit/core/block_key.h"
+#include "jit/cache/block_table.h"
 
 namespace penumbra::jit {
-
-struct KeyHash {
-  size_t operator()(const BlockKey& key) const {
-    return (reinterpret_cast<u64>(key.code) * 0x9e3779b97f4a7c15ull) ^ (u64{key.mode} << 17);
-  }
-};
 
 template <class Block>
 class BlockCache {
  public:
-  static constexpr u32 kFrontBits = 15;
-
-  /// The block in front, or nullptr where a slower find() may still know it.
-  Block* front(const BlockKey& key) const {
-    const FrontEntry& entry = front_[front_index(key)];
-    return entry.key == key ? entry.block : nullptr;
+  BlockCache() = default;
+  BlockCache(const BlockCache&) = delete;
+  ~BlockCache() {
+    blocks_.visit([](Block& block) { delete &block; });
   }
 
-  Block* find(const BlockKey& key) {
-    if (Block* block = front(key)) return block;
-    auto found = blocks_.find(key);
-    if (found == blocks_.end()) return nullptr;
-    Block* block = found->second.get();
-    front_[front_index(key)] = {key, block};
-    return block;
-  }
+  /// nullptr: there is none.
+  Block* find(const BlockKey& key) const { return blocks_.find(key); }
 
+  /// The key must not be there yet.
   Block* insert(std::unique_ptr<Block> block) {
-    Block* raw = block.get();
+    Block* raw = block.release();
     const BlockPlace& place = raw->place;
     note_page(place.physical.value >> 12, raw);
     if (place.crosses_page) note_page(place.next_page.value >> 12, raw);
-    front_[front_index(place.key)] = {place.key, raw};
-    blocks_[place.key] = std::move(block);
+    blocks_.insert(place.key, raw);
     return raw;
   }
 
@@ -67,28 +53,25 @@ class BlockCache {
   std::unique_ptr<Block> remove(Block& block) {
     block.valid = false;
     block.unlink();
-    FrontEntry& entry = front_[front_index(block.place.key)];
-    if (entry.block == &block) entry = {};
     forget_page(block.place.physical.value >> 12, &block);
     if (block.place.crosses_page) forget_page(block.place.next_page.value >> 12, &block);
-    return std::move(blocks_.extract(block.place.key).mapped());
-  }
-
-  template <class Predicate>
-  void invalidate_if(Predicate goes) {
-    std::vector<Block*> hit;
-    for (auto& [key, block] : blocks_) {
-      if (goes(*block)) hit.push_back(block.get());
-    }
-    for (Block* block : hit) invalidate(*block);
+    blocks_.erase(block.place.key);
+    return std::unique_ptr<Block>(&block);
   }
 
   void clear() {
-    while (!blocks_.empty()) invalidate(*blocks_.begin()->second);
+    std::vector<Block*> all;
+    blocks_.visit([&](Block& block) { all.push_back(&block); });
+    for (Block* block : all) invalidate(*block);
   }
 
   /// Frees what was invalidated. No block may be running.
   void collect() { graveyard_.clear(); }
+  /// Only what `goes` holds for.
+  template <class Predicate>
+  void collect_if(Predicate goes) {
+    std::erase_if(graveyard_, [&](const auto& block) { return goes(*block); });
+  }
 
   /// Every block with bytes in the page of `address`.
   template <class Visitor>
@@ -113,14 +96,6 @@ class BlockCache {
   size_t size() const { return blocks_.size(); }
 
  private:
-  struct FrontEntry {
-    BlockKey key;
-    Block* block = nullptr;
-  };
-  static size_t front_index(const BlockKey& key) {
-    u64 address = reinterpret_cast<u64>(key.code);
-    return (address ^ (address >> kFrontBits) ^ (key.mode * 0x9e5u)) & ((1u << kFrontBits) - 1);
-  }
   void note_page(u64 page, Block* block) {
     pages_[page].push_back(block);
     if (page >= has_code_.size()) has_code_.resize(page + 1);
@@ -135,11 +110,10 @@ class BlockCache {
     has_code_[page] = false;
   }
 
-  std::unordered_map<BlockKey, std::unique_ptr<Block>, KeyHash> blocks_;
+  BlockTable<Block> blocks_;                            ///< owned
   std::unordered_map<u64, std::vector<Block*>> pages_;  ///< by page number
   std::vector<bool> has_code_;  ///< whether pages_ has the page; asked by stores
   std::vector<std::unique_ptr<Block>> graveyard_;
-  std::vector<FrontEntry> front_ = std::vector<FrontEntry>(1u << kFrontBits);
 };
 
 }  // namespace penumbra::jit

@@ -13,6 +13,12 @@ struct BlockKey {
   friend bool operator==(const BlockKey&, const BlockKey&) = default;
 };
 
+struct KeyHash {
+  size_t operator()(const BlockKey& key) const {
+    return (reinterpret_cast<u64>(key.code) ^ u64{key.mode} << 40) * 0x9e3779b97f4a7c15ull;
+  }
+};
+
 struct BlockPlace {
   BlockKey key;
   GuestPhys physical;  ///< of the first byte

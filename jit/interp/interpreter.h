@@ -38,7 +38,7 @@ class Interpreter {
     const u8* code = t->for_execute(linear);
     if (code == nullptr) [[unlikely]]
       return nullptr;
-    CompiledBlock* block = cache_.front({code, mode_});
+    CompiledBlock* block = cache_.find({code, mode_});
     if (block == nullptr) [[unlikely]]
       return nullptr;
     s.code_base = rip - (linear & kPageMask);

@@ -148,6 +148,7 @@ NativeBlock* Baseline::translate(const CodeSource::Location& at) {
   for (HostCodeObserver* observer : observers_) {
     observer->generated({block->code, block->size, at.physical, block->ir.mode});
   }
+  generated_[memory_.region_of(block->code)].push_back(block.get());
   return cache_.insert(std::move(block));
 }
 
@@ -261,13 +262,14 @@ void Baseline::make_room(u32 bytes) {
   auto in_region = [&](const NativeBlock& block) {
     return memory_.region_of(block.code) == region;
   };
-  cache_.invalidate_if(in_region);
+  for (NativeBlock* block : generated_[region]) cache_.invalidate(*block);
+  generated_[region].clear();
   for (auto& [key, versions] : versions_) {
     std::erase_if(versions, [&](const auto& block) { return in_region(*block); });
   }
   std::erase_if(versions_, [](const auto& entry) { return entry.second.empty(); });
   forget_jumps(context_.state);
-  cache_.collect();
+  cache_.collect_if(in_region);
   for (HostCodeObserver* observer : observers_) {
     auto code = memory_.region(region);
     observer->dropped(code.data(), code.size());
@@ -294,6 +296,7 @@ std::string Baseline::describe(GuestPhys address, CodeMode mode) const {
 
 void Baseline::flush() {
   cache_.clear();
+  for (auto& blocks : generated_) blocks.clear();
   versions_.clear();
   forget_jumps(context_.state);
   cache_.collect();

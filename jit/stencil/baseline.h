@@ -90,6 +90,8 @@ class Baseline {
   u64 constants_ = 0;
   Generator generator_;
   BlockCache<NativeBlock> cache_;
+  /// Every block with code in a region, valid or not: they live as long as the region.
+  std::array<std::vector<NativeBlock*>, kRegions> generated_;
   /// Blocks of patched code, invalid now, that are valid again where their bytes come back.
   std::unordered_map<BlockKey, std::vector<std::unique_ptr<NativeBlock>>, KeyHash> versions_;
   std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(CpuState::kJumps);
