@@ -16,8 +16,46 @@ namespace penumbra::jit {
 
 using translator::kNoSlot;
 
-extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site) {
-  return static_cast<Baseline*>(s->baseline)->slow_path(*s, *site);
+namespace {
+
+u8* at_slot(cpu::CpuState& s, translator::Slot slot) { return reinterpret_cast<u8*>(&s) + slot; }
+
+void copy_vector(void* to, const void* from, bool is_wide) {
+  if (is_wide) {
+    std::memcpy(to, from, 32);
+  } else {
+    std::memcpy(to, from, 16);
+  }
+}
+
+/// The slots become current, from the registers.
+void save_vectors(cpu::CpuState& s, const Site& site, const cpu::VectorRegister* registers) {
+  for (u32 i = 0; i < site.newer; ++i) {
+    const HeldVector& held = site.vectors[i];
+    copy_vector(at_slot(s, held.slot), &registers[held.host], held.is_wide);
+  }
+}
+
+void restore_vectors(cpu::CpuState& s, const Site& site, cpu::VectorRegister* registers) {
+  for (u32 i = site.newer; i < site.newer + site.wanted; ++i) {
+    const HeldVector& held = site.vectors[i];
+    registers[held.host] = {};
+    copy_vector(&registers[held.host], at_slot(s, held.slot), held.is_wide);
+  }
+}
+
+}  // namespace
+
+extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site,
+                                        cpu::VectorRegister* vectors) {
+  if (site->kind == Site::Kind::ExplicitFlags) {  // has nothing to do with vectors
+    s->set_arithmetic_flags(s->arithmetic_flags());
+    return kBehindSite;
+  }
+  save_vectors(*s, *site, vectors);
+  const u8* next = static_cast<Baseline*>(s->baseline)->slow_path(*s, *site);
+  if (next == kBehindSite) restore_vectors(*s, *site, vectors);
+  return next;
 }
 
 extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuState* s,
@@ -369,8 +407,7 @@ bool Baseline::goes_on(CpuState& s, const Site& site) {
     }
     case Site::Kind::NextPage:
       return next_page(s, site);
-    case Site::Kind::ExplicitFlags:
-      s.set_arithmetic_flags(s.arithmetic_flags());
+    case Site::Kind::ExplicitFlags:  // done
       return true;
     case Site::Kind::Misaligned:
     case Site::Kind::BadTarget:

@@ -57,56 +57,87 @@ __attribute__((naked, noinline)) Leave enter_native(CpuState*, const u8*) {
       : PENUMBRA_STATE_OFFSETS);
 }
 
-extern "C" __attribute__((naked)) void penumbra_slow() {
-  asm volatile(
-      "movq %%r8, %c[saved](%%r12)\n\t"
-      "movq %%rbx, %c[saved]+8(%%r12)\n\t"
-      "movq %%rdx, %c[linear](%%r12)\n\t" PENUMBRA_SPILL
-      "movq %%r12, %%rdi\n\t"
-      "movq %%rax, %%rsi\n\t"
-      "subq $8, %%rsp\n\t"
-      "callq penumbra_slow_path\n\t"
-      "addq $8, %%rsp\n\t"
-      "cmpq $1, %%rax\n\t"  // kBehindSite
-      "jb 1f\n\t"
-      "ja 2f\n\t"
-      "movq %c[saved](%%r12), %%r8\n\t"
-      "movq %c[saved]+8(%%r12), %%rbx\n\t" PENUMBRA_RELOAD
-      "retq\n"
-      "2:\n\t"
-      "addq $8, %%rsp\n\t" PENUMBRA_RELOAD
-      "jmpq *%%rax\n"
-      "1:\n\t"
-      "addq $8, %%rsp\n\t"  // the return address into generated code
-      "movl %[stopped], %%edx\n\t" PENUMBRA_RETURN
-      :
-      : PENUMBRA_STATE_OFFSETS, [stopped] "i"(static_cast<u64>(Leave::Reason::Stopped)));
-}
+#define PENUMBRA_VECTORS(each)                                                             \
+  each(0) each(1) each(2) each(3) each(4) each(5) each(6) each(7) each(8) each(9) each(10) \
+      each(11) each(12) each(13) each(14) each(15)
+#define PENUMBRA_SAVE_AVX(i) "vmovups %%ymm" #i ", 32*" #i "(%%rsp)\n\t"
+#define PENUMBRA_RESTORE_AVX(i) "vmovups 32*" #i "(%%rsp), %%ymm" #i "\n\t"
+#define PENUMBRA_SAVE_SSE(i) "movups %%xmm" #i ", 32*" #i "(%%rsp)\n\t"
+#define PENUMBRA_RESTORE_SSE(i) "movups 32*" #i "(%%rsp), %%xmm" #i "\n\t"
 
-extern "C" __attribute__((naked)) void penumbra_slow_store() {
-  asm volatile(
-      "movq %%r11, %c[gpr]+16(%%r12)\n\t"
-      "movq %%rsi, %c[gpr]+48(%%r12)\n\t"
-      "movq %%rdi, %c[gpr]+56(%%r12)\n\t"
-      "movq %%r12, %%rdi\n\t"
-      "movq %%rax, %%rsi\n\t"
-      "subq $8, %%rsp\n\t"
-      "callq penumbra_harmless_store\n\t"
-      "addq $8, %%rsp\n\t"
-      "movq %%rsi, %%rcx\n\t"
-      "movq %c[gpr]+16(%%r12), %%r11\n\t"
-      "movq %c[gpr]+48(%%r12), %%rsi\n\t"
-      "movq %c[gpr]+56(%%r12), %%rdi\n\t"
-      "testq %%rax, %%rax\n\t"
-      "jz 1f\n\t"
-      "movq %%rax, %%rdx\n\t"
-      "retq\n"
-      "1:\n\t"
-      "movq %%rcx, %%rax\n\t"
-      "jmp penumbra_slow"
-      :
-      : PENUMBRA_STATE_OFFSETS);
-}
+#define PENUMBRA_VECTORS_OFFSET [vectors] "i"(offsetof(Site, vectors))
+
+// rbx, which C++ preserves, holds the site meanwhile.
+#define PENUMBRA_SLOW(name, save, restore)                                                   \
+  extern "C" __attribute__((naked)) void name() {                                            \
+    asm volatile(                                                                          \
+        "movq %%r8, %c[saved](%%r12)\n\t"                                                  \
+        "movq %%rbx, %c[saved]+8(%%r12)\n\t"                                               \
+        "movq %%rdx, %c[linear](%%r12)\n\t" PENUMBRA_SPILL                                 \
+        "movq %%r12, %%rdi\n\t"                                                            \
+        "movq %%rax, %%rsi\n\t"                                                            \
+        "movq %%rax, %%rbx\n\t"                                                            \
+        "subq $520, %%rsp\n\t"                                                             \
+        "cmpq $0, %c[vectors](%%rbx)\n\t"                                                  \
+        "je 3f\n\t" PENUMBRA_VECTORS(save) "3:\n\t"                                        \
+        "movq %%rsp, %%rdx\n\t"                                                            \
+        "callq penumbra_slow_path\n\t"                                                     \
+        "cmpq $1, %%rax\n\t" /* kBehindSite */                                             \
+        "jb 1f\n\t"                                                                        \
+        "ja 2f\n\t"                                                                        \
+        "cmpq $0, %c[vectors](%%rbx)\n\t"                                                  \
+        "je 3f\n\t" PENUMBRA_VECTORS(restore) "3:\n\t"                                     \
+        "addq $520, %%rsp\n\t"                                                              \
+        "cmpl %%eax, %%eax\n\t" /* ZF: see penumbra_slow_store_avx() */                   \
+        "movq %c[saved](%%r12), %%r8\n\t"                                                  \
+        "movq %c[saved]+8(%%r12), %%rbx\n\t" PENUMBRA_RELOAD                               \
+        "retq\n"                                                                           \
+        "2:\n\t"                                                                           \
+        "addq $528, %%rsp\n\t" PENUMBRA_RELOAD                                             \
+        "jmpq *%%rax\n"                                                                    \
+        "1:\n\t"                                                                           \
+        "addq $528, %%rsp\n\t" /* with the return address into generated code */           \
+        "movl %[stopped], %%edx\n\t" PENUMBRA_RETURN                                       \
+        :                                                                                  \
+        : PENUMBRA_STATE_OFFSETS, [stopped] "i"(static_cast<u64>(Leave::Reason::Stopped)), \
+          PENUMBRA_VECTORS_OFFSET); \
+  }
+PENUMBRA_SLOW(penumbra_slow_avx, PENUMBRA_SAVE_AVX, PENUMBRA_RESTORE_AVX)
+PENUMBRA_SLOW(penumbra_slow_sse, PENUMBRA_SAVE_SSE, PENUMBRA_RESTORE_SSE)
+
+#define PENUMBRA_SLOW_STORE(name, slow, save, restore)        \
+  extern "C" __attribute__((naked)) void name() {             \
+    asm volatile(                                           \
+        "movq %%r11, %c[gpr]+16(%%r12)\n\t"                 \
+        "movq %%rsi, %c[gpr]+48(%%r12)\n\t"                 \
+        "movq %%rdi, %c[gpr]+56(%%r12)\n\t"                 \
+        "movq %%r12, %%rdi\n\t"                             \
+        "movq %%rax, %%rsi\n\t"                             \
+        "subq $520, %%rsp\n\t"                              \
+        "cmpq $0, %c[vectors](%%rsi)\n\t"                   \
+        "je 3f\n\t" PENUMBRA_VECTORS(save) "3:\n\t"         \
+        "callq penumbra_harmless_store\n\t"                 \
+        "cmpq $0, %c[vectors](%%rsi)\n\t"                   \
+        "je 3f\n\t" PENUMBRA_VECTORS(restore) "3:\n\t"      \
+        "addq $520, %%rsp\n\t"                              \
+        "movq %%rsi, %%rcx\n\t"                             \
+        "movq %c[gpr]+16(%%r12), %%r11\n\t"                 \
+        "movq %c[gpr]+48(%%r12), %%rsi\n\t"                 \
+        "movq %c[gpr]+56(%%r12), %%rdi\n\t"                 \
+        "testq %%rax, %%rax\n\t"                            \
+        "jz 1f\n\t"                                         \
+        "movq %%rax, %%rdx\n\t"                             \
+        "retq\n"                                            \
+        "1:\n\t"                                            \
+        "movq %%rcx, %%rax\n\t"                             \
+        "jmp " slow                                         \
+        :                                                   \
+        : PENUMBRA_STATE_OFFSETS, PENUMBRA_VECTORS_OFFSET); \
+  }
+PENUMBRA_SLOW_STORE(penumbra_slow_store_avx, "penumbra_slow_avx", PENUMBRA_SAVE_AVX,
+                    PENUMBRA_RESTORE_AVX)
+PENUMBRA_SLOW_STORE(penumbra_slow_store_sse, "penumbra_slow_sse", PENUMBRA_SAVE_SSE,
+                    PENUMBRA_RESTORE_SSE)
 
 #define PENUMBRA_LEAVE(name, reason)                                                               \
   extern "C" __attribute__((naked)) void name() {                                                  \

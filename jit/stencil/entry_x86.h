@@ -25,10 +25,13 @@ Leave enter_native(cpu::CpuState* s, const u8* code);
 
 /// Called by generated code with the registers of the guest in place: rax = the site, rdx = a
 /// linear address. Comes back, goes to other code, or leaves with Stopped, as slow_path() says.
-extern "C" void penumbra_slow();
+/// The first is for hosts with AVX.
+extern "C" void penumbra_slow_avx();
+extern "C" void penumbra_slow_sse();
 /// The same for stores. Comes back with ZF set behind the store, or clear where it is still to be
 /// done, at the host address rdx, without consequences.
-extern "C" void penumbra_slow_store();
+extern "C" void penumbra_slow_store_avx();
+extern "C" void penumbra_slow_store_sse();
 /// Jump targets; rax = the record.
 extern "C" void penumbra_leave_slice();
 extern "C" void penumbra_leave_stale();
@@ -37,13 +40,15 @@ extern "C" void penumbra_link();
 /// To the block at state.rip.
 extern "C" void penumbra_lookup();
 
-/// What penumbra_slow_store() asks first: the host address, or nullptr. It keeps all registers but
+/// What those for stores ask first: the host address, or nullptr. It keeps all registers but
 /// r11 and rax.
 extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuState* s,
                                                                       const Site* site, u64 linear);
-/// What penumbra_slow() calls: kBehindSite, or the code to go to, or nullptr to leave.
-extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site);
-/// What the last two call: the code to go to, or nullptr to leave.
+/// What the slow paths call: kBehindSite, or the code to go to, or nullptr to leave. `vectors` are
+/// the host's 16 vector registers, where the site names any.
+extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site,
+                                        cpu::VectorRegister* vectors);
+/// What penumbra_link() and penumbra_lookup() call: the code to go to, or nullptr to leave.
 extern "C" const u8* penumbra_follow_exit(cpu::CpuState* s, NativeExit* exit);
 extern "C" const u8* penumbra_find_code(cpu::CpuState* s);
 inline const u8* const kBehindSite = reinterpret_cast<const u8*>(1);

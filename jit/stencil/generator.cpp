@@ -40,6 +40,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   far_patches_.clear();
   landings_.clear();
   held_.fill(kNoSlot);
+  vectors_.fill({});
   instruction_ = 0;
   cold_flags_ = nullptr;
   block->memory = &memory;
@@ -53,6 +54,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   std::span<const MicroOp> ops = translated.ir.ops;
   for (size_t i = 0; i < ops.size(); ++i) {
     mark(CodeMark::Part::MicroOp, i);
+    next_ = i + 1 < ops.size() ? &ops[i + 1] : nullptr;
     if (!translator::is_branch(ops[i].op)) {
       lower(ops[i]);
       continue;
@@ -72,6 +74,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
 /// Everything behind the straight code; addresses of records become known.
 void Generator::finish(CodeSource::Translated&& translated) {
   held_.fill(kNoSlot);
+  vectors_.fill({});
   mark(CodeMark::Part::Landings);
   emit_landings();
   block_->sites = std::make_unique<Site[]>(sites_.size());
@@ -97,6 +100,7 @@ void Generator::finish(CodeSource::Translated&& translated) {
   for (size_t i = 0; i < sites_.size(); ++i) {
     Site& site = block_->sites[i] = sites_[i];
     site.owner = block_;
+    if (site.wanted != 0) site.vectors = &block_->held_vectors[site.first_vector];
     if (site.kind == Site::Kind::Call) site.detail.call = &block_->ir.calls[site.immediate];
     if (site.kind == Site::Kind::Execute)
       site.detail.program = &block_->programs[2 * site.immediate];
@@ -162,6 +166,7 @@ void Generator::call_slow(u32 site, const u8* thunk) {
 }
 
 void Generator::cold_call(u32 site, u8* resume) {
+  list_vectors(sites_[site]);
   cold_calls_.push_back({continuations(HoleKind::Slow), resume, site, cold_flags_});
 }
 
@@ -172,7 +177,8 @@ void Generator::harmless_store(const ColdCall& cold) {
   Operands operands{.a = {Form::Register, Host::Rdx, kNoSlot},
                     .c = cold.store->c,
                     .immediate = cold.store->immediate};
-  StencilKey key{.op = code_of(Special::StoreAt),
+  Special special = operands.c.is_vector ? Special::StoreVectorAt : Special::StoreAt;
+  StencilKey key{.op = code_of(special),
                  .width = sites_[cold.site].width,
                  .a = Form::Register,
                  .c = operands.c.form};
@@ -231,6 +237,7 @@ void Generator::emit_exits() {
   for (u32 i = 0; i < exits_.size(); ++i) {
     if (exits_[i].from.empty()) continue;
     for (u8* field : exits_[i].from) connect(field, out_);
+    for (const HeldVector& held : exits_[i].vectors) store_vector(held);
     if (exits_[i].flags != nullptr) make_flags(*exits_[i].flags);
     store_kind(exits_[i].kind);
     if (exits_[i].unused != 0) {  // add r13, unused

@@ -1,8 +1,9 @@
 // Micro-ops -> machine code: chooses stencils, assigns registers, lays out a block.
 //
 // Guest registers stay where registers.h says; an operand that no stencil takes from there goes
-// through its slot. Temporaries live in two registers until their instruction ends. Straight code
-// comes first, then what is rarely run: exits to other blocks and calls of slow paths.
+// through its slot. Temporaries live in two registers until their instruction ends. Vectors stay in
+// the host's until the block is left, and then go to their slots. Straight code comes first, then
+// what is rarely run: exits to other blocks and calls of slow paths.
 #pragma once
 
 #include <optional>
@@ -34,8 +35,7 @@ struct CodeMark {
 class Generator {
  public:
   /// `constants` is the address of the tables' constants; all three are read as blocks are made.
-  Generator(const Stencils& stencils, const Thunks& thunks, const u64& constants)
-      : stencils_(stencils), thunks_(thunks), constants_(constants) {}
+  Generator(const Stencils& stencils, const Thunks& thunks, const u64& constants);
 
   /// Upper bound of the code of a block, bytes.
   static u32 most_bytes(const translator::Block& ir);
@@ -50,6 +50,15 @@ class Generator {
     Form form = Form::None;
     Host host = Host::Rax;
     Slot slot = translator::kNoSlot;
+    bool is_vector = false;  ///< `host` is the number of a vector register
+  };
+  /// What a vector register of the host holds.
+  struct Vector {
+    Slot slot = translator::kNoSlot;
+    bool is_wide = false;  ///< 256 bits, else 128
+    bool is_upper_zero = false;
+    bool is_newer = false;  ///< than the slot
+    u32 used = 0;
   };
   struct Operands {
     Place d, a, b, c;
@@ -72,7 +81,8 @@ class Generator {
     // -- of a branch that the block goes on behind
     const MicroOp* flags = nullptr;  ///< as ColdCall::flags
     cpu::FlagKind kind = cpu::FlagKind::Dynamic;
-    u32 unused = 0;  ///< instructions of the block that do not run
+    u32 unused = 0;                        ///< instructions of the block that do not run
+    std::vector<HeldVector> vectors = {};  ///< that are newer than their slots
   };
   struct Patch {
     u8* field;  ///< 64-bit address
@@ -92,8 +102,40 @@ class Generator {
   /// As a stencil reads it that takes the operand from memory.
   static Place in_memory(Slot slot);
 
+  // -- vectors (generator_vectors.cpp)
+  static std::optional<Slot> vector_unit(Slot slot);
+  static bool can_hold(Slot slot);
+  bool can_hold(Slot slot, Width width) const;
+  std::optional<u32> vector_at(Slot slot) const;
+  Place in_vector(u32 host) const;
+  void store_vector(const HeldVector& held);
+  void write_back_vector(u32 host);
+  std::vector<HeldVector> newer_vectors() const;
+  void write_back_vectors();
+  void evict_vector(u32 host);
+  void evict_vectors();
+  void forget_vector_temporaries();
+  void flush_vector(Slot slot);
+  void drop_vector(Slot slot);
+  u32 take_vector(u32 avoid);
+  bool keeps_upper(u32 host, bool is_wide) const;
+  bool clears_next(Slot slot) const;
+  Place vector_source(Slot slot, bool is_wide, u32& avoid);
+  u32 vector_destination(Slot slot, bool is_wide, const Stencil& stencil,
+                         std::span<const Place> sources, u32 avoid);
+  void record_vector(u32 host, Slot slot, bool is_wide);
+  bool vector_in_registers(const MicroOp& op);
+  void vector_operands(const MicroOp& op, const Stencil& stencil, bool is_wide, Operands& operands,
+                       u32& avoid);
+  void narrow_vector(u32 host, Slot slot);
+  bool clear_upper(const MicroOp& op);
+  Place loaded_vector(const MicroOp& op);
+  void finish_load(u32 site, const MicroOp& op, const Place& place);
+  void list_vectors(Site& site);
+
   // -- emission
   bool emit(const StencilKey& key, const Operands& operands);
+  static bool fits(const Stencil& stencil, const Operands& operands, bool vectors);
   bool fits(const Stencil& stencil, const Operands& operands) const;
   bool values_fit(const Stencil& stencil, const Operands& operands) const;
   void must_emit(const StencilKey& key, const Operands& operands);
@@ -174,6 +216,10 @@ class Generator {
   u16 instruction_ = 0;
   const MicroOp* cold_flags_ = nullptr;              ///< the definition in force that is not kept
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
+  std::array<Vector, 16> vectors_{};                 ///< by number
+  u32 vector_clock_ = 0;
+  const MicroOp* next_ = nullptr;  ///< behind that which is lowered
+  bool has_avx_;                   ///< of the stencils' level
 };
 
 }  // namespace penumbra::jit

@@ -30,6 +30,7 @@ bool fits_signed_32(u64 value) {
 void Generator::lower(const MicroOp& op) {
   if (op.instruction != instruction_) {
     held_.fill(kNoSlot);
+    forget_vector_temporaries();
     instruction_ = op.instruction;
   }
   if (op.sets_flags) cold_flags_ = op.cold_flags ? &op : nullptr;
@@ -315,8 +316,8 @@ void Generator::memory(const MicroOp& op) {
   Site::Kind kind = site_kind(op.op);
   u32 site = new_site(op, kind);
   if (!stores) {
-    operands.d = op.op == Op::LoadVector ? Place{Form::Slot, Host::Rax, op.d}
-                                         : destination(op.d, Width::W64);
+    bool held = op.op == Op::LoadVector && can_hold(op.d, op.width);
+    operands.d = held ? loaded_vector(op) : destination(op.d, Width::W64);
     key.d = operands.d.form;
   } else if (op.c == kNoSlot) {
     operands.c = {.form = Form::Immediate};
@@ -326,7 +327,9 @@ void Generator::memory(const MicroOp& op) {
     }
     key.c = operands.c.form;
   } else {
-    operands.c = op.op == Op::StoreVector ? Place{Form::Slot, Host::Rax, op.c} : place_of(op.c);
+    bool held = op.op == Op::StoreVector && can_hold(op.c, op.width);
+    u32 avoid = 0;
+    operands.c = held ? vector_source(op.c, op.width == Width::W256, avoid) : place_of(op.c);
     key.c = operands.c.form;
   }
   bool emitted = emit_address(key, operands);
@@ -336,14 +339,15 @@ void Generator::memory(const MicroOp& op) {
   sites_[site].slot = value;
   const Place& place = stores ? operands.c : operands.d;
   for (u32 i = 0; i < kTemporaryHosts.size(); ++i) {
-    bool here =
-        value != kNoSlot && place.form == Form::Register && place.host == kTemporaryHosts[i];
+    bool here = value != kNoSlot && !place.is_vector && place.form == Form::Register &&
+                place.host == kTemporaryHosts[i];
     if (here) {
       sites_[site].slot = static_cast<Slot>(offsetof(cpu::CpuState, saved_temporaries) + 8 * i);
     }
   }
   cold_call(site, out_);
   if (stores) cold_calls_.back().store = operands;
+  if (operands.d.is_vector) finish_load(site, op, operands.d);
 }
 
 void Generator::check_aligned(const MicroOp& op) {
@@ -364,6 +368,7 @@ void Generator::check_target(const MicroOp& op) {
 }
 
 void Generator::vector(const MicroOp& op) {
+  if (vector_in_registers(op)) return;
   Shape shape = translator::shape_of(op.op);
   StencilKey key{.op = code_of(op.op)};
   Operands operands;
@@ -371,7 +376,7 @@ void Generator::vector(const MicroOp& op) {
   operands.immediate = op.immediate & 0xff;
   if (shape == Shape::IntegerFromVector) {
     key.width = op.width;
-    if (op.from == Width::W256) key.from = Width::W256;
+    key.from = op.from == Width::W256 ? Width::W256 : key.from;
     operands.d = destination(op.d, op.width);
   } else {
     operands.d = in_memory(op.d);
@@ -390,6 +395,7 @@ void Generator::vector(const MicroOp& op) {
 /// A micro-op without a stencil, by tier 0's handler.
 void Generator::execute(const MicroOp& op) {
   spill_temporaries();
+  evict_vectors();
   u32 site = new_site(op, Site::Kind::Execute);
   sites_[site].immediate = programs_.size();
   programs_.push_back(op);
@@ -398,6 +404,7 @@ void Generator::execute(const MicroOp& op) {
 
 void Generator::slow_operation(const MicroOp& op, Site::Kind kind) {
   spill_temporaries();
+  evict_vectors();
   u32 site = new_site(op, kind);
   sites_[site].immediate = op.immediate;
   sites_[site].slot = op.d;
@@ -422,11 +429,13 @@ void Generator::store_kind(FlagKind kind) {
 }
 
 void Generator::jump(const MicroOp& op) {
+  write_back_vectors();
   store_kind(op.flags_before);
   exit_jump(new_exit(op.immediate));
 }
 
 void Generator::jump_dynamic(const MicroOp& op) {
+  write_back_vectors();
   store_kind(op.flags_before);
   Operands operands{.a = place_of(op.a)};
   if (op.returns) {  // the table of jumps may know what the return stack does not
@@ -462,7 +471,10 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
     cold_flags_ = op.cold_flags ? &op : nullptr;
   }
   if (op.op == Op::BranchFlags) operands.a = {}, key.a = Form::None;
-  if (otherwise != nullptr) store_kind(otherwise->flags_before);
+  if (otherwise != nullptr) {
+    store_kind(otherwise->flags_before);
+    write_back_vectors();
+  }
   must_emit(key, operands);
   u8* start = last_;
   Fields taken = continuations(HoleKind::Taken);
@@ -487,6 +499,7 @@ void Generator::side_exit(const MicroOp& op, u64 target, Fields taken) {
   if (taken.empty()) return;
   Exit& exit = exits_[new_exit(target)];
   exit.from = std::move(taken);
+  exit.vectors = newer_vectors();
   exit.flags = cold_flags_;
   exit.kind =
       op.sets_flags ? cpu::flag_kind(translator::flag_family_of(op.op), op.width) : op.flags_before;

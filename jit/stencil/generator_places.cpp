@@ -93,6 +93,7 @@ void Generator::copy_move(const Operands& operands) {
 /// The slot in memory becomes current; a pinned register stays what it is.
 void Generator::flush(Slot slot) {
   if (auto temporary = temporary_at(slot)) return spill_temporary(*temporary);
+  flush_vector(slot);
   auto index = pinned_index(slot);
   if (!index) return;
   Slot whole = translator::gpr_slot(static_cast<u8>(*index));
@@ -115,24 +116,36 @@ Generator::Place Generator::in_memory(Slot slot) {
 // -- emission
 // ------------------------------------------------------------------------------------------
 
-bool Generator::fits(const Stencil& stencil, const Operands& operands) const {
+/// Of the operands' general registers, or of their vector registers.
+bool Generator::fits(const Stencil& stencil, const Operands& operands, bool vectors) {
   const Place* places[] = {&operands.d, &operands.a, &operands.b, &operands.c};
+  u32 first = vectors ? 4 : 0, clobbers = vectors ? stencil.vector_clobbers : stencil.clobbers;
+  auto is_here = [&](const Place& place) {
+    return place.form == Form::Register && place.is_vector == vectors;
+  };
   for (u32 i = 0; i < 4; ++i) {
-    auto operand = static_cast<StencilOperand>(i);
-    bool is_register = places[i]->form == Form::Register;
+    auto operand = static_cast<StencilOperand>(first + i);
     bool writes = stencil.writes.has(operand);
-    if (!is_register && (writes || stencil.reads.has(operand))) return false;
-    if (!is_register) continue;
-    if (stencil.clobbers >> number_of(places[i]->host) & 1) return false;
+    if (!is_here(*places[i])) {
+      if (writes || stencil.reads.has(operand)) return false;
+      continue;
+    }
+    if (clobbers >> number_of(places[i]->host) & 1) return false;
     if (stencil.not_rbp.has(operand) && places[i]->host == Host::Rbp) return false;
     if (!writes) continue;
     if (i != 0) return false;  // an input that the compiler used as scratch
     for (u32 j = 1; j < 4; ++j) {
-      bool same = places[j]->form == Form::Register && places[j]->host == places[i]->host;
-      if (same && !stencil.may_share(operand, static_cast<StencilOperand>(j))) return false;
+      bool same = is_here(*places[j]) && places[j]->host == places[i]->host;
+      auto other = static_cast<StencilOperand>(first + j);
+      if (same && !stencil.may_share(operand, other)) return false;
     }
   }
-  return values_fit(stencil, operands);
+  return true;
+}
+
+bool Generator::fits(const Stencil& stencil, const Operands& operands) const {
+  return fits(stencil, operands, false) && fits(stencil, operands, true) &&
+         values_fit(stencil, operands);
 }
 
 bool Generator::values_fit(const Stencil& stencil, const Operands& operands) const {
@@ -168,9 +181,13 @@ bool Generator::emit(const StencilKey& key, const Operands& operands) {
     PENUMBRA_ASSERT(!lost || stencil->continuation_count == 0);
     if (lost) flush(translator::gpr_slot(static_cast<u8>(i)));
   }
+  for (u32 i = 0; i < vectors_.size(); ++i) {
+    if (stencil->vector_clobbers >> i & 1) evict_vector(i);
+  }
   for (const Place* place : {&operands.d, &operands.a, &operands.b, &operands.c}) {
     if (place->form == Form::Slot) flush(place->slot);
   }
+  if (operands.d.form == Form::Slot) drop_vector(operands.d.slot);
   copy_stencil(*stencil, operands);
   u8* last = last_;
   for (u32 i = 0; i < kPinned.size(); ++i) {
@@ -193,7 +210,7 @@ void Generator::copy_stencil(const Stencil& stencil, const Operands& operands) {
   constexpr HoleKind kSlots[] = {HoleKind::SlotD, HoleKind::SlotA, HoleKind::SlotB,
                                  HoleKind::SlotC};
   for (u32 i = 0; i < 4; ++i) {
-    fill.registers[i] = static_cast<u8>(places[i]->host);
+    fill.registers[places[i]->is_vector ? 4 + i : i] = static_cast<u8>(places[i]->host);
     fill[kSlots[i]] = places[i]->slot;
   }
   fill[HoleKind::Immediate] = operands.immediate;

@@ -25,6 +25,7 @@ enum class Special : u16 {
   CheckCanonical,  ///< Slow unless a is canonical
   CheckLimit,      ///< Slow where a is above CS's limit
   StoreAt,         ///< stores c at the host address a
+  StoreVectorAt,   ///< the same of a vector
 };
 
 struct StencilKey {

@@ -17,6 +17,13 @@ namespace penumbra::jit {
 struct NativeBlock;
 struct Uop;
 
+/// A vector register of the host and the slot that it stands for.
+struct HeldVector {
+  translator::Slot slot;
+  u8 host;
+  bool is_wide;  ///< 256 bits, else 128
+};
+
 /// A place where control may leave the straight code for C++.
 struct Site {
   enum class Kind : u8 {
@@ -47,6 +54,11 @@ struct Site {
   translator::Slot slot = translator::kNoSlot;
   translator::Slot address = translator::kNoSlot;  ///< of Linear: the offset
   translator::Slot third = translator::kNoSlot;    ///< of EndSse: the last operand
+  /// In the block's held_vectors: those that are newer than their slots when control leaves, then
+  /// those that are to be in their registers when it comes back.
+  const HeldVector* vectors = nullptr;
+  u32 first_vector = 0;
+  u8 newer = 0, wanted = 0;
   u64 immediate = 0;
   union {
     const translator::CallSite* call;
@@ -80,6 +92,7 @@ struct NativeBlock {
   std::unique_ptr<Site[]> sites;
   std::unique_ptr<NativeExit[]> exits;
   std::unique_ptr<Uop[]> programs;
+  std::vector<HeldVector> held_vectors;
   u16 exit_count = 0;
   u32 site_count = 0;
   std::vector<NativeExit*> incoming;

@@ -21,8 +21,9 @@ void place_thunks(CodeMemory& memory, const StencilTables& tables, Thunks& thunk
     to += 16;
     return at;
   };
-  thunks = {.slow = place(penumbra_slow),
-            .slow_store = place(penumbra_slow_store),
+  bool has_avx = __builtin_cpu_supports("avx") != 0;
+  thunks = {.slow = place(has_avx ? penumbra_slow_avx : penumbra_slow_sse),
+            .slow_store = place(has_avx ? penumbra_slow_store_avx : penumbra_slow_store_sse),
             .leave_slice = place(penumbra_leave_slice),
             .link = place(penumbra_link),
             .leave_stale = place(penumbra_leave_stale),

@@ -62,6 +62,7 @@ class Collector {
       effects_.clobbers |= instruction.clobbers;
       effects_.vector_clobbers |= instruction.vector_clobbers;
       effects_.writes.bits |= instruction.writes.bits;
+      effects_.is_wide |= instruction.is_wide;
       effects_.not_rbp.bits |= instruction.not_rbp.bits;
       written.some |= instruction.writes.bits;
       written.all |= instruction.writes.bits;

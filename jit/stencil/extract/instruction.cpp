@@ -483,6 +483,13 @@ bool is_rip_relative(const Decoded& decoded) {
   });
 }
 
+bool uses_ymm(const Decoded& decoded) {
+  return std::ranges::any_of(decoded.all(), [](const ZydisDecodedOperand& operand) {
+    return operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           ZydisRegisterGetClass(operand.reg.value) == ZYDIS_REGCLASS_YMM;
+  });
+}
+
 Instruction::Kind kind_of(const ZydisDecodedInstruction& in) {
   switch (in.meta.category) {
     case ZYDIS_CATEGORY_NOP:
@@ -528,6 +535,7 @@ Result<Instruction> translate(const Decoded& decoded, const StencilSource& sourc
   if (result.kind == Instruction::Kind::Nop) return result;
   set_target(decoded, result);
 
+  result.is_wide = uses_ymm(decoded);
   Result<std::vector<Use>> uses = register_uses(decoded);
   if (!uses) return refused(uses.error());
   bool has_operand = false;

@@ -51,6 +51,7 @@ struct Instruction {
   OperandSet reads, writes;  ///< a write that keeps a part of the register is also a read
   OperandSet not_rbp;
   u16 clobbers = 0, vector_clobbers = 0;
+  bool is_wide = false;  ///< has an operand in a register of 256 bits
 };
 
 /// The instruction at `offset`.

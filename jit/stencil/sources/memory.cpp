@@ -17,6 +17,36 @@ PENUMBRA_STENCIL to_slow_linear(PENUMBRA_LINEAR_ARGUMENTS) asm("to_slow");
 }
 using Function = PENUMBRA_STENCIL(PENUMBRA_LINEAR_ARGUMENTS);
 
+#define PENUMBRA_VECTOR_LINEAR_ARGUMENTS(V) \
+  PENUMBRA_VECTOR_ARGUMENTS(V), [[maybe_unused]] u64 linear
+#define PENUMBRA_VECTOR_LINEAR_CONTINUE(where) \
+  [[clang::musttail]] return where(s, left, d, a, b, c, vd, va, vb, vc, linear)
+template <class V>
+using VectorFunction = PENUMBRA_STENCIL(PENUMBRA_VECTOR_LINEAR_ARGUMENTS(V));
+extern "C" {
+VectorFunction<__m128i> to_next_vector_linear asm("to_next_vector");
+VectorFunction<__m128i> to_slow_vector_linear asm("to_slow_vector");
+#ifdef __AVX2__
+VectorFunction<__m256i> to_next_vector256_linear asm("to_next_vector256");
+VectorFunction<__m256i> to_slow_vector256_linear asm("to_slow_vector256");
+#endif
+}
+struct Ways128 {
+  static constexpr auto* kNext = to_next_vector_linear;
+  static constexpr auto* kSlow = to_slow_vector_linear;
+};
+#ifdef __AVX2__
+struct Ways256 {
+  static constexpr auto* kNext = to_next_vector256_linear;
+  static constexpr auto* kSlow = to_slow_vector256_linear;
+};
+template <class V>
+using WaysOf = std::conditional_t<sizeof(V) == 32, Ways256, Ways128>;
+#else
+template <class V>
+using WaysOf = Ways128;
+#endif
+
 /// Whether an access of `size` bytes misses the entry whose tag for it is `tag`.
 template <u32 kSize>
 [[gnu::always_inline]] inline bool misses(u64 linear, u64 tag) {
@@ -45,13 +75,22 @@ template <class T>
   return _mm_loadl_epi64(reinterpret_cast<const Vector16*>(from));
 }
 
+template <class T, class V>
+[[gnu::always_inline]] inline V loaded_vector(const u8* from) {
+  if constexpr (sizeof(T) < 16) {
+    return zero_extended<T>(from);
+  } else {
+    return load_from<V>(from);
+  }
+}
+
 /// Loads fill the slot: 64 bits, or 16 bytes (of a vector) zero-extended.
 template <class T, Form D, bool kVector>
 [[gnu::always_inline]] inline void put_loaded(CpuState* s, u64& d, const u8* from) {
-  if constexpr (sizeof(T) >= 16) {
+  if constexpr (sizeof(T) > 16) {
     store_to<T>(slot_of<'d'>(s), load_from<T>(from));
   } else if constexpr (kVector) {
-    store_to<Vector16>(slot_of<'d'>(s), zero_extended<T>(from));
+    store_to<Vector16>(slot_of<'d'>(s), loaded_vector<T, Vector16>(from));
   } else {
     put<u64, D>(s, d, load_from<T>(from));
   }
@@ -102,6 +141,42 @@ PENUMBRA_STENCIL code_value(PENUMBRA_STENCIL_ARGUMENTS) {
   PENUMBRA_CONTINUE(to_next);
 }
 
+template <class T, class V>
+[[gnu::always_inline]] inline void put_stored_vector(V vector, u8* to) {
+  if constexpr (sizeof(T) == 4) {
+    _mm_storeu_si32(to, vector);
+  } else if constexpr (sizeof(T) == 8) {
+    _mm_storel_epi64(reinterpret_cast<Vector16*>(to), vector);
+  } else {
+    store_to<V>(to, vector);
+  }
+}
+
+/// The same with the vector in a register.
+template <class T, class V, Form Base, Form Index, unsigned kScale>
+PENUMBRA_STENCIL load_vector(PENUMBRA_VECTOR_LINEAR_ARGUMENTS(V)) {
+  linear = address<Base, Index, kScale>(s, a, b);
+  const mmu::ShadowEntry& entry = entry_of(s, linear);
+  if (misses<sizeof(T)>(linear, entry.read_tag)) [[unlikely]]
+    PENUMBRA_VECTOR_LINEAR_CONTINUE(WaysOf<V>::kSlow);
+  vd = loaded_vector<T, V>(reinterpret_cast<const u8*>(linear + entry.addend));
+  PENUMBRA_VECTOR_LINEAR_CONTINUE(WaysOf<V>::kNext);
+}
+template <class T, class V, Form Base, Form Index, unsigned kScale>
+PENUMBRA_STENCIL store_vector(PENUMBRA_VECTOR_LINEAR_ARGUMENTS(V)) {
+  linear = address<Base, Index, kScale>(s, a, b);
+  const mmu::ShadowEntry& entry = entry_of(s, linear);
+  if (misses<sizeof(T)>(linear, entry.write_tag)) [[unlikely]]
+    PENUMBRA_VECTOR_LINEAR_CONTINUE(WaysOf<V>::kSlow);
+  put_stored_vector<T, V>(vc, reinterpret_cast<u8*>(linear + entry.addend));
+  PENUMBRA_VECTOR_LINEAR_CONTINUE(WaysOf<V>::kNext);
+}
+template <class T, class V>
+PENUMBRA_STENCIL store_vector_at(PENUMBRA_VECTOR_LINEAR_ARGUMENTS(V)) {
+  put_stored_vector<T, V>(vc, reinterpret_cast<u8*>(a));
+  PENUMBRA_VECTOR_LINEAR_CONTINUE(WaysOf<V>::kNext);
+}
+
 template <Form Base, Form Index, unsigned kScale>
 PENUMBRA_STENCIL check_aligned(PENUMBRA_LINEAR_ARGUMENTS) {
   linear = address<Base, Index, kScale>(s, a, b);
@@ -114,6 +189,11 @@ PENUMBRA_STENCIL check_aligned(PENUMBRA_LINEAR_ARGUMENTS) {
 // --------------------------------------------------------------------------------------
 
 using List = Listing<Function, 2000>;
+
+template <class T>
+constexpr Width kVectorWidth = sizeof(T) == 32   ? Width::W256
+                               : sizeof(T) == 16 ? Width::W128
+                                                 : kWidthOf<T>;
 
 /// Calls f<Base, Index, scale>() for every address form.
 template <class F>
@@ -160,14 +240,37 @@ constexpr auto make_stores() {
   return list;
 }
 
+/// Of vectors with 4, 8, 16 or 32 bytes in memory; V is what they are in a register.
+template <class V, class... Sizes>
 constexpr auto make_vectors() {
+  Listing<VectorFunction<V>, 500> list;
+  auto add = [&]<class T>(T) {
+    each_address([&]<Form A, Form B, unsigned kScale>() {
+      StencilKey key{.width = kVectorWidth<T>, .a = A, .b = B, .scale = kScale};
+      key.op = code_of(Op::LoadVector);
+      key.d = kRegister;
+      list.add(key, load_vector<T, V, A, B, kScale>);
+      key.op = code_of(Op::StoreVector);
+      key.d = kNone;
+      key.c = kRegister;
+      list.add(key, store_vector<T, V, A, B, kScale>);
+    });
+    list.add({.op = code_of(Special::StoreVectorAt),
+              .width = kVectorWidth<T>,
+              .a = kRegister,
+              .c = kRegister},
+             store_vector_at<T, V>);
+  };
+  (add(Sizes{}), ...);
+  return list;
+}
+
+/// The same in slots, and checks of addresses.
+constexpr auto make_slots() {
   List list;
   auto add = [&]<class T>(T) {
-    constexpr Width kWidth = sizeof(T) == 32   ? Width::W256
-                             : sizeof(T) == 16 ? Width::W128
-                                               : kWidthOf<T>;
     each_address([&]<Form A, Form B, unsigned kScale>() {
-      StencilKey key{.width = kWidth, .a = A, .b = B, .scale = kScale};
+      StencilKey key{.width = kVectorWidth<T>, .a = A, .b = B, .scale = kScale};
       key.op = code_of(Op::LoadVector);
       key.d = kSlot;
       list.add(key, load<T, false, true, kSlot, A, B, kScale>);
@@ -219,7 +322,11 @@ PENUMBRA_LIST kStoresAt = listed<make_stores_at>();
 PENUMBRA_LIST kLoads = listed<make_loads<false>>();
 PENUMBRA_LIST kLoadsForWrite = listed<make_loads<true>>();
 PENUMBRA_LIST kStores = listed<make_stores>();
-PENUMBRA_LIST kVectors = listed<make_vectors>();
+PENUMBRA_LIST kSlots = listed<make_slots>();
+PENUMBRA_LIST kVectors = listed<make_vectors<__m128i, u32, u64, __m128i>>();
+#ifdef __AVX2__
+PENUMBRA_LIST kWideVectors = listed<make_vectors<__m256i, __m256i>>();
+#endif
 
 }  // namespace
 }  // namespace penumbra::jit

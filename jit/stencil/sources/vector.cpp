@@ -1,22 +1,14 @@
-// Stencils of the vector micro-ops: operands in their slots, one instance a micro-op and width.
-#include "cpu/semantics/vector.h"
-
-#include "jit/stencil/sources/operands.h"
+// Stencils of the vector micro-ops with operands in their slots: of 128 bits, for MMX registers and
+// where the form with registers does not fit.
+#include "jit/stencil/sources/vector_lists.h"
 
 namespace penumbra::jit {
 namespace {
-
-using cpu::V128;
-using cpu::V256;
 
 template <class V, char kOperand>
 [[gnu::always_inline]] inline V vector(CpuState* s) {
   return load_from<V>(slot_of<kOperand>(s));
 }
-[[gnu::always_inline]] inline u8 small_immediate() {
-  return static_cast<u8>(opaque<Width::W32>(hole_immediate));
-}
-
 template <class F, class V>
 PENUMBRA_STENCIL unary(PENUMBRA_STENCIL_ARGUMENTS) {
   store_to<V>(slot_of<'d'>(s), cpu::eval_unary<F>(vector<V, 'a'>(s)));
@@ -72,34 +64,12 @@ PENUMBRA_STENCIL flags(PENUMBRA_STENCIL_ARGUMENTS) {
 
 using List = Listing<StencilFunction, 4000>;
 
-/// What needs tables, a stack or instructions that the host level does not have runs in tier 0.
-template <class V>
-constexpr bool is_left_out(Op op) {
-  bool wide = sizeof(V) == 32 && (op == Op::Palignr || op == Op::Insertps || op == Op::Pclmulqdq ||
-                                  op == Op::Mpsadbw || op == Op::Blendpd);
-#ifdef __AVX2__
-  bool tables = false;
-#else
-  bool tables = op == Op::KeepDoubles;
-#endif
-  bool permutes = op >= Op::PermuteHalves && op <= Op::PermilpdImmediate;
-  bool calls = !cpu::kWholeV256 && ((op >= Op::Fmaddps && op <= Op::Fmsubaddpd) ||
-                                    (op >= Op::Cvtph2ps && op <= Op::Cvtps2phCurrent));
-  return wide || tables || permutes || calls || (op >= Op::Aesenc && op <= Op::Aeskeygenassist);
-}
-
-template <class V>
-constexpr Width kVectorWidth = sizeof(V) == 32 ? Width::W256 : Width::W128;
-
 template <class Micro, class F>
 constexpr void each_vector(Op op, F f) {
   constexpr bool kNarrow = std::is_same_v<cpu::NarrowestOf<Micro>, V128>;
   if constexpr (kNarrow) {
     if (!is_left_out<V128>(op)) f.template operator()<V128>();
   }
-#ifdef __AVX2__
-  if (!is_left_out<V256>(op)) f.template operator()<V256>();
-#endif
 }
 template <class V>
 constexpr StencilKey vector_key(Op op) {
@@ -155,12 +125,6 @@ constexpr void list_IntegerFromVector(List& list, Op op) {
     each<kRegister, kSlot>([&]<Form D>() {
       StencilKey key{.op = code_of(op), .width = kWidthOf<T>, .d = D, .a = kSlot};
       list.add(key, to_integer<F, T, V128, D>);
-#ifdef __AVX2__
-      if constexpr (requires(V256 a) { F::template eval<Width::W32>(a, u8{}); }) {
-        key.from = Width::W256;
-        list.add(key, to_integer<F, T, V256, D>);
-      }
-#endif
     });
   });
 }
@@ -172,12 +136,6 @@ template <class F>
 constexpr void list_VectorFlags(List& list, Op op) {
   StencilKey key{.op = code_of(op), .width = Width::W128, .a = kSlot, .b = kSlot};
   list.add(key, flags<F, V128>);
-#ifdef __AVX2__
-  if constexpr (requires(V256 a) { F::eval(a, a); }) {
-    key.width = Width::W256;
-    list.add(key, flags<F, V256>);
-  }
-#endif
 }
 
 constexpr auto make() {
