@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "mmu/crossing.h"
 #include "mmu/translator.h"
 
 namespace penumbra::mmu {
@@ -109,24 +110,45 @@ Expected<> Mmu::Impl::write_slow(u64 linear, const u8* in, u32 size, Privilege p
 }
 
 Expected<> Mmu::read(u64 linear, void* out, u32 size, Privilege privilege) {
-  if (const u8* host = impl_->translator.table(privilege).for_read(linear, size)) {
+  const ShadowTable& view = impl_->translator.table(privilege);
+  if (const u8* host = view.for_read(linear, size)) {
     copy_bytes(out, host, size);
+    return {};
+  }
+  if (Across two = across(view, linear, size, Access::Read)) {
+    two.read(out, size);
     return {};
   }
   return impl_->read_slow(linear, out, size, Access::Read, privilege);
 }
 
 Expected<> Mmu::read_for_write(u64 linear, void* out, u32 size) {
-  if (const u8* host = impl_->translator.table().for_write(linear, size)) {
+  const ShadowTable& view = impl_->translator.table();
+  if (const u8* host = view.for_tracked_write(linear, size)) {
     copy_bytes(out, host, size);
+    return {};
+  }
+  if (Across two = across(view, linear, size, Access::Write)) {
+    two.read(out, size);
     return {};
   }
   return impl_->read_slow(linear, out, size, Access::Write, Privilege::Current);
 }
 
 Expected<> Mmu::write(u64 linear, const void* in, u32 size, Privilege privilege) {
-  if (u8* host = impl_->translator.table(privilege).for_write(linear, size)) {
+  const ShadowTable& view = impl_->translator.table(privilege);
+  if (u8* host = view.for_write(linear, size)) {
     copy_bytes(host, in, size);
+    return {};
+  }
+  if (Across two = across(view, linear, size, Access::Write)) {
+    two.write(in, size);
+    return {};
+  }
+  RamPage page = impl_->translator.tracked_page(linear, size, privilege);
+  if (page != kNoPage) {
+    ++impl_->counters.slow_writes;
+    impl_->memory.store(page, linear & kPageMask, in, size);
     return {};
   }
   return impl_->write_slow(linear, static_cast<const u8*>(in), size, privilege);

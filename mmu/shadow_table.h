@@ -67,6 +67,12 @@ struct ShadowTable {
       return nullptr;
     return reinterpret_cast<u8*>(linear + e.addend);
   }
+  /// Host address of a store that the guest may do, perhaps with consequences, else nullptr.
+  u8* for_tracked_write(u64 linear, u32 size) const {
+    const ShadowEntry& e = entry(linear);
+    if (page_of(linear + size - 1) != (e.write_tag & ~ShadowEntry::kTracked)) return nullptr;
+    return reinterpret_cast<u8*>(linear + e.addend);
+  }
   /// Host address of the code byte at `linear`, else nullptr.
   const u8* for_execute(u64 linear) const {
     const ShadowEntry& e = entry(linear);

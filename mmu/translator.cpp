@@ -80,16 +80,21 @@ void Translator::write_cr3(u64 value) {
 
 // -- translation ---------------------------------------------------------------------------------
 
+RamPage Translator::tracked_page(u64 linear, u32 size, Requester requester) {
+  ViewKind kind = view_kind(requester);
+  if (space_->view(kind) == ViewPool::kNone) return kNoPage;
+  return shadows_.writable_page(*space_, kind, linear, size);
+}
+
 /// What the view grants already needs no walk. A store to a tracked page is found here, too.
 bool Translator::known(u64 linear, u32 size, Access access, Requester requester, Target& target) {
-  ViewKind kind = view_kind(requester);
-  if (space_->view(kind) == ViewPool::kNone) return false;
   if (access == Access::Read) {
-    target.location.host = shadows_.view(*space_, kind).for_read(linear, size);
+    const ShadowTable* view = space_->table(view_kind(requester));
+    target.location.host = view != nullptr ? view->for_read(linear, size) : nullptr;
     return target.location.host;
   }
   if (access != Access::Write) return false;
-  RamPage page = shadows_.writable_page(*space_, kind, linear, size);
+  RamPage page = tracked_page(linear, size, requester);
   if (page == kNoPage) return false;
   target.location = {memory_.page_host(page) + (linear & kPageMask), page, false};
   return true;

@@ -54,6 +54,11 @@ class Translator {
     return privilege == Privilege::Current ? *table_ : shadows_.view(*space_, ViewKind::Supervisor);
   }
 
+  /// The page that the guest may write at [linear, +size) without another check, but perhaps with
+  /// consequences; kNoPage: translate it.
+  RamPage tracked_page(u64 linear, u32 size, Privilege privilege) {
+    return tracked_page(linear, size, requester(privilege));
+  }
   /// One access within a page; completes it as far as translation goes.
   Expected<Target> translate(u64 linear, Access access, Privilege privilege);
   /// All pieces, or none of them has an effect.
@@ -68,6 +73,7 @@ class Translator {
   void select_view();
   void load_pdptes();
 
+  RamPage tracked_page(u64 linear, u32 size, Requester requester);
   bool known(u64 linear, u32 size, Access access, Requester requester, Target& target);
   Expected<> resolve(u64 linear, Access access, Requester requester, Walk& walk);
   void fill(const Walk& walk, u64 linear, Access access, Requester requester,

@@ -43,6 +43,16 @@ struct BlockPlace {
     if (at < end) f(at, end - at);
     if (crosses_page) f(next_page.value, next_page_size);
   }
+  /// Whether a change of `length` bytes at `host`, in one page, makes the block invalid.
+  bool made_from(const u8* host, u32 length) const {
+    bool any = false;
+    for_each_fixed([&](u64 at, u64 bytes) {
+      bool first = page_of(at) == page();
+      const u8* code = first ? key.code + (at - physical.value) : next_page_code;
+      any |= host < code + bytes && code < host + length;
+    });
+    return any;
+  }
   /// Whether a change of [begin, end) makes the block invalid.
   bool overlaps(u64 begin, u64 end) const {
     bool any = false;

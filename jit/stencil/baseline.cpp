@@ -425,21 +425,34 @@ bool Baseline::load(CpuState& s, const Site& site) {
                   : slow_.read(site.segment, s.slow_linear, value, bytes(site.width));
   refresh_key(s);
   if (!done) return stop_before(s, site, Stop::Fault);
-  u32 size = site.kind != Site::Kind::LoadVector ? 8 : site.width == Width::W256 ? 32 : 16;
-  std::memcpy(reinterpret_cast<u8*>(&s) + site.slot, value, size);
+  u8* to = reinterpret_cast<u8*>(&s) + site.slot;
+  if (site.kind != Site::Kind::LoadVector) {
+    store_to<u64>(to, value[0]);
+  } else {
+    std::memcpy(to, value, site.width == Width::W256 ? 32 : 16);
+  }
   return true;
+}
+
+/// Whether a store within a page goes into the block's code. What the view in force does not hold
+/// is walked for.
+bool Baseline::changes(const NativeBlock& block, u64 linear, u32 size) {
+  if (const u8* host = mmu_.table()->for_tracked_write(linear, size)) {
+    return block.place.made_from(host, size);
+  }
+  GuestPhys at;
+  return mmu_.peek(linear, at) && block.place.overlaps(at.value, at.value + size);
 }
 
 bool Baseline::store(CpuState& s, const Site& site) {
   u32 size = bytes(site.width);
-  GuestPhys physical;
-  // A store into the running block: tier 0 finishes the instruction.
-  if (mmu_.peek(s.slow_linear, physical) && cache_.has_code({page_of(physical.value)}) &&
-      site.owner->place.overlaps(physical.value, physical.value + size)) {
-    return stop_before(s, site, Stop::Single);
-  }
   const void* value = site.slot == kNoSlot ? static_cast<const void*>(&site.immediate)
                                            : reinterpret_cast<const u8*>(&s) + site.slot;
+  // A store into the running block: tier 0 finishes the instruction.
+  u32 first = std::min(size, static_cast<u32>(kPageSize - (s.slow_linear & kPageMask)));
+  bool own = changes(*site.owner, s.slow_linear, first) ||
+             (first != size && changes(*site.owner, s.slow_linear + first, size - first));
+  if (own) return stop_before(s, site, Stop::Single);
   bool done = slow_.write(site.segment, s.slow_linear, value, size);
   refresh_key(s);
   return done || stop_before(s, site, Stop::Fault);

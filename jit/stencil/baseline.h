@@ -75,6 +75,7 @@ class Baseline {
   bool stop_before(CpuState& s, const Site& site, Stop stop);
   bool load(CpuState& s, const Site& site);
   bool store(CpuState& s, const Site& site);
+  bool changes(const NativeBlock& block, u64 linear, u32 size);
   bool call(CpuState& s, const Site& site);
   bool next_page(CpuState& s, const Site& site);
 

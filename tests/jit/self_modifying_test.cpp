@@ -239,6 +239,16 @@ TEST_CASE("stores through another linear address and by DMA", "[smc]") {
   CHECK(guest.reg(Reg::Rax) == 0x2c);
 }
 
+TEST_CASE("a store from the page below into the running block", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  guest.load(0x11000, {0x48, 0x89, 0x07, 0xb0, 0x01, kHlt});  // mov [rdi], rax; mov al, 1; hlt
+  guest.reg(Reg::Rdi) = 0x10fff;
+  guest.reg(Reg::Rax) = 0x90f4'2ab0'0789'4800;  // the same again, but mov al, 42
+  guest.vcpu.state().rip = 0x11000;
+  guest.run_to_halt();
+  CHECK((guest.reg(Reg::Rax) & 0xff) == 0x2a);
+}
+
 TEST_CASE("a string store over the code behind it", "[smc]") {
   BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xbf, 0x0f, 0x00, 0x01, 0,  // mov edi, the nops

@@ -119,4 +119,30 @@ TEST_CASE("The store filter lets pass what hits no code and nothing but code is 
 }
 
 }  // namespace
+TEST_CASE("Accesses across two pages that were seen before need no walk, whatever their split") {
+  World world;
+  Tables tables(world, 0x100000);
+  tables.map(0x5000, 0x7000 | kP | kRw | kA | kD);
+  tables.map(0x6000, 0x9000 | kP | kRw | kA | kD);
+  world.use(long_mode(tables.root));
+  world.store<u8>(0x5000, 0);
+  world.store<u8>(0x6000, 0);
+  Mmu::Counters before = world.mmu.counters();
+  for (u32 first = 1; first < 32; ++first) {
+    u8 bytes[32], read[32] = {}, again[32] = {};
+    for (u32 i = 0; i < 32; ++i) bytes[i] = static_cast<u8>(first * 37 + i + 1);
+    u64 linear = 0x6000 - first;
+    REQUIRE(world.mmu.write(linear, bytes, 32, Privilege::Current));
+    CHECK(std::memcmp(world.space->ram() + 0x8000 - first, bytes, first) == 0);
+    CHECK(std::memcmp(world.space->ram() + 0x9000, bytes + first, 32 - first) == 0);
+    REQUIRE(world.mmu.read(linear, read, 32, Privilege::Current));
+    REQUIRE(world.mmu.read_for_write(linear, again, 32));
+    CHECK(std::memcmp(read, bytes, 32) == 0);
+    CHECK(std::memcmp(again, bytes, 32) == 0);
+  }
+  CHECK(world.ram<u8>(0x9020) == 0);
+  CHECK(world.mmu.counters().slow_reads == before.slow_reads);
+  CHECK(world.mmu.counters().slow_writes == before.slow_writes);
+}
+
 }  // namespace penumbra::mmu::test
