@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cpu/breakpoints.h"
+#include "cpu/integer/straight_strings.h"
 #include "cpu/interrupts.h"
 #include "cpu/mode.h"
 #include "cpu/reset.h"
@@ -111,11 +112,7 @@ struct Vcpu::Impl final : cpu::Environment, jit::Boundary {
     u64 left = static_cast<u64>(std::clamp<i64>(state.instructions_left, 1, i64{1} << 40));
     return std::max<u64>((left * 64 - state.repeat_bytes) / 8, 1);
   }
-  void charge_repeat(u64 bytes) override {
-    state.repeat_bytes += bytes;
-    state.instructions_left -= static_cast<i64>(state.repeat_bytes / 64);
-    state.repeat_bytes %= 64;
-  }
+  void charge_repeat(u64 bytes) override { cpu::charge_repeated(state, bytes); }
 
   // -- Boundary
   // ------------------------------------------------------------------------------------

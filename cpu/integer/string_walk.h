@@ -147,24 +147,6 @@ inline u64 iterations_allowed(CpuContext& ctx) {
   return std::max<u64>(ctx.environment.repeat_budget(), 1);
 }
 
-/// A whole REP instruction at once: in 64-bit mode, upwards, within what is left of the slice and
-/// one page of plain RAM at each pointer. False: it is not that simple, nothing is done yet.
-/// Operation: bool straight(ctx, ops, size), which moves the pointers if it succeeds.
-template <class Operation>
-bool run_straight(CpuContext& ctx, const Operands& ops) {
-  CpuState& state = ctx.state;
-  u64 count = state.reg(Reg::Rcx);
-  bool simple =
-      ops.address_width == Width::W64 && ops.repeat != Repeat::None && count - 1 < kPageSize;
-  if (!simple || !in_long_mode(state) || state.flag(Flag::kDf)) return false;
-  u64 size = count << static_cast<unsigned>(ops.width);
-  if (size > kPageSize || count > iterations_allowed(ctx)) return false;
-  if (!Operation::straight(ctx, ops, size)) return false;
-  state.reg(Reg::Rcx) = 0;
-  ctx.environment.charge_repeat(size);
-  return true;
-}
-
 /// A whole instruction, repeated or not. `after` is how a finished one goes on.
 template <class Operation>
 Outcome run_string(CpuContext& ctx, const Operands& ops, Next after = Next::Continue) {

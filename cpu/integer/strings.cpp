@@ -1,6 +1,7 @@
 #include "cpu/integer/strings.h"
 
 #include "cpu/integer/bulk_memory.h"
+#include "cpu/integer/straight_strings.h"
 #include "cpu/integer/string_walk.h"
 
 namespace penumbra::cpu::ops {
@@ -25,21 +26,18 @@ bool compare(const StringWalk& walk, u64 a, u64 b) {
   return walk.operands().repeat == Repeat::Rep ? a != b : a == b;
 }
 
-struct Movs {
-  static bool straight(CpuContext& ctx, const Operands& ops, u64 size) {
-    u64& rsi = ctx.state.reg(Reg::Rsi);
-    u64& rdi = ctx.state.reg(Reg::Rdi);
-    u32 bytes = static_cast<u32>(size);
-    u64 source = rsi + segment_base(ctx.state, ops.memory.segment);
-    const u8* from = ctx.memory.direct(source, bytes, Access::Read);
-    u8* to = from == nullptr ? nullptr : ctx.memory.direct(rdi, bytes, Access::Write);
-    if (to == nullptr) return false;
-    copy_elements(to, from, size >> static_cast<unsigned>(ops.width), ops.width, false);
-    rsi += size;
-    rdi += size;
-    return true;
-  }
+/// run_straight() by way of what every named operation has.
+struct Straight {
+  CpuContext& ctx;
 
+  u8* direct(u64 linear, u32 size, Access access) const {
+    return ctx.memory.direct(linear, size, access);
+  }
+  u64 iterations_allowed() const { return cpu::iterations_allowed(ctx); }
+  void charge(u64 bytes) const { ctx.environment.charge_repeat(bytes); }
+};
+
+struct Movs {
   static Expected<bool> element(const StringWalk& walk) {
     TRY_ASSIGN(u64 value, walk.load(walk.operands().memory.segment, Reg::Rsi));
     TRY(walk.store(Segment::Es, Reg::Rdi, value));
@@ -75,16 +73,6 @@ struct Movs {
 };
 
 struct Stos {
-  static bool straight(CpuContext& ctx, const Operands& ops, u64 size) {
-    u64& rdi = ctx.state.reg(Reg::Rdi);
-    u8* to = ctx.memory.direct(rdi, static_cast<u32>(size), Access::Write);
-    if (to == nullptr) return false;
-    u64 value = ctx.state.reg(Reg::Rax) & mask(ops.width);
-    fill_elements(to, value, size >> static_cast<unsigned>(ops.width), ops.width);
-    rdi += size;
-    return true;
-  }
-
   static Expected<bool> element(const StringWalk& walk) {
     TRY(walk.store(Segment::Es, Reg::Rdi, accumulator(walk)));
     walk.advance(Reg::Rdi, 1);
@@ -179,10 +167,12 @@ struct Cmps {
 }  // namespace
 
 Outcome movs_string(CpuContext& ctx, const Operands& ops) {
-  return run_straight<Movs>(ctx, ops) ? Next::Continue : run_string<Movs>(ctx, ops);
+  return run_straight<StraightMovs>(ctx.state, Straight{ctx}, ops) ? Next::Continue
+                                                                   : run_string<Movs>(ctx, ops);
 }
 Outcome stos_string(CpuContext& ctx, const Operands& ops) {
-  return run_straight<Stos>(ctx, ops) ? Next::Continue : run_string<Stos>(ctx, ops);
+  return run_straight<StraightStos>(ctx.state, Straight{ctx}, ops) ? Next::Continue
+                                                                   : run_string<Stos>(ctx, ops);
 }
 Outcome lods_string(CpuContext& ctx, const Operands& ops) { return run_string<Lods>(ctx, ops); }
 Outcome scas_string(CpuContext& ctx, const Operands& ops) { return run_string<Scas>(ctx, ops); }

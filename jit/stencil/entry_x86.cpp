@@ -139,6 +139,37 @@ PENUMBRA_SLOW_STORE(penumbra_slow_store_avx, "penumbra_slow_avx", PENUMBRA_SAVE_
 PENUMBRA_SLOW_STORE(penumbra_slow_store_sse, "penumbra_slow_sse", PENUMBRA_SAVE_SSE,
                     PENUMBRA_RESTORE_SSE)
 
+// The registers that C++ may change and their words: RAX, RCX, RDX, RSI, RDI. Neither temporaries
+// nor vectors are held.
+extern "C" __attribute__((naked)) void penumbra_straight() {
+  asm volatile(
+      "movq %%r9, %c[gpr](%%r12)\n\t"
+      "movq %%r10, %c[gpr]+8(%%r12)\n\t"
+      "movq %%r11, %c[gpr]+16(%%r12)\n\t"
+      "movq %%rsi, %c[gpr]+48(%%r12)\n\t"
+      "movq %%rdi, %c[gpr]+56(%%r12)\n\t"
+      "movq %%r13, %c[left](%%r12)\n\t"
+      "pushq %%rax\n\t"
+      "movq %%r12, %%rdi\n\t"
+      "movq %%rax, %%rsi\n\t"
+      "callq penumbra_perform_straight\n\t"
+      "popq %%rcx\n\t"
+      "movq %c[gpr](%%r12), %%r9\n\t"
+      "movq %c[gpr]+8(%%r12), %%r10\n\t"
+      "movq %c[gpr]+16(%%r12), %%r11\n\t"
+      "movq %c[gpr]+48(%%r12), %%rsi\n\t"
+      "movq %c[gpr]+56(%%r12), %%rdi\n\t"
+      "movq %c[left](%%r12), %%r13\n\t"
+      "testb %%al, %%al\n\t"
+      "jz 1f\n\t"
+      "retq\n"
+      "1:\n\t"
+      "movq %%rcx, %%rax\n\t"
+      "jmp penumbra_slow_sse"
+      :
+      : PENUMBRA_STATE_OFFSETS);
+}
+
 #define PENUMBRA_LEAVE(name, reason)                                                               \
   extern "C" __attribute__((naked)) void name() {                                                  \
     asm volatile(PENUMBRA_SPILL "movl %[number], %%edx\n\t" PENUMBRA_RETURN                        \

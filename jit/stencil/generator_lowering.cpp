@@ -4,6 +4,7 @@
 // and at last the form that has every operand in its slot, which always exists.
 #include "common/log.h"
 #include "jit/stencil/generator.h"
+#include "jit/stencil/straight.h"
 
 namespace penumbra::jit {
 
@@ -414,7 +415,8 @@ void Generator::slow_operation(const MicroOp& op, Site::Kind kind) {
     sites_[site].address = op.b;
     sites_[site].third = op.c;
   }
-  call_slow(site);
+  bool straight = kind == Site::Kind::Call && may_be_straight(ir_->calls[op.immediate], ir_->mode);
+  call_slow(site, straight ? thunks_.straight : thunks_.slow);
 }
 
 // -- control

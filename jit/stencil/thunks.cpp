@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "jit/stencil/entry_x86.h"
+#include "jit/stencil/straight.h"
 
 namespace penumbra::jit {
 
@@ -24,6 +25,7 @@ void place_thunks(CodeMemory& memory, const StencilTables& tables, Thunks& thunk
   bool has_avx = __builtin_cpu_supports("avx") != 0;
   thunks = {.slow = place(has_avx ? penumbra_slow_avx : penumbra_slow_sse),
             .slow_store = place(has_avx ? penumbra_slow_store_avx : penumbra_slow_store_sse),
+            .straight = place(penumbra_straight),
             .leave_slice = place(penumbra_leave_slice),
             .link = place(penumbra_link),
             .leave_stale = place(penumbra_leave_stale),

@@ -7,10 +7,12 @@ namespace penumbra::translator {
 
 enum NamedEffect : u16 {
   NoEffects = 0,
-  ReadsFlags = 1,   ///< reads arithmetic flags
-  WritesFlags = 2,  ///< may change arithmetic flags
-  EndsBlock = 4,    ///< the block stops behind it: may branch, change mode, IF, or touch ports
-  UsesFpu = 8,      ///< computes in floating point under the guest's MXCSR or control word
+  ReadsFlags = 1,       ///< reads arithmetic flags
+  WritesFlags = 2,      ///< may change arithmetic flags
+  EndsBlock = 4,        ///< the block stops behind it: may branch, change mode, IF, or touch ports
+  UsesFpu = 8,          ///< computes in floating point under the guest's MXCSR or control word
+  CopiesStraight = 16,  ///< under REP an engine may try StraightMovs first (straight_strings.h)
+  FillsStraight = 32,   ///< or StraightStos
 };
 
 struct NamedCall {

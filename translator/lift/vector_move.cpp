@@ -63,7 +63,7 @@ void lift_vector_merge(Lifter& l, u32 op) {
 }
 
 void lift_movsd(Lifter& l, u32) {
-  if (is_string_form(l)) return l.call({"movs_string", cpu::ops::movs_string, NoEffects});
+  if (is_string_form(l)) return l.call({"movs_string", cpu::ops::movs_string, CopiesStraight});
   if (l.model().has(cpu::Feature::Sse2)) return lift_vector_merge(l, static_cast<u32>(Op::Movsd));
   l.raise(Vector::Ud);
 }
