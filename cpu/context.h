@@ -57,6 +57,10 @@ class Environment {
   /// Type 0..3 (SDM 2 INVPCID), already checked.
   virtual void invpcid(u64 type, u16 pcid, u64 linear) = 0;
 
+  /// The instruction that is about to retire began an interrupt shadow. True: nothing waits for its
+  /// end, and it is over already.
+  virtual bool shadow_hides_nothing() { return false; }
+
   /// Elements that a REP instruction may still do before the next event: at least 1.
   virtual u64 repeat_budget() = 0;
   /// A REP instruction has started `bytes` bytes; counts one instruction a 64.

@@ -104,6 +104,12 @@ struct Vcpu::Impl final : cpu::Environment, jit::Boundary {
     mmu.invalidate_pcid(type, pcid, linear);
     state.table = mmu.table();
   }
+  bool shadow_hides_nothing() override {
+    if (state.pending_debug != 0 || state.nmi_pending || host.interrupt_pending()) return false;
+    state.interrupt_shadow = 0;
+    shadow_passed = retired() + 1;
+    return true;
+  }
   /// Elements of at most 8 bytes: as many as are sure to fit what is left of the slice, so that it
   /// ends behind the same element however the instruction was cut up before.
   /// Single-stepping traps after each iteration (SDM 3B 17.3.1.4).

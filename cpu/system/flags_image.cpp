@@ -95,7 +95,7 @@ Outcome sti(CpuContext& ctx, const Operands&) {
   if (ctx.state.flag(Flag::kIf)) return Next::Continue;
   ctx.state.interrupt_shadow = 1;
   ctx.state.rflags |= Flag::kIf;
-  return Next::EndBlock;
+  return ctx.environment.shadow_hides_nothing() ? Next::Continue : Next::EndBlock;
 }
 
 Outcome stac(CpuContext& ctx, const Operands&) { return change_ac(ctx, true); }

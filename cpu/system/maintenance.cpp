@@ -26,7 +26,9 @@ Outcome invlpg(CpuContext& ctx, const Operands& ops) {
   u64 linear = base + effective_address(state, ops);
   if (!in_long_mode(state)) linear &= 0xffffffffu;
   if (is_canonical(linear)) ctx.environment.invlpg(linear);
-  return Next::EndBlock;
+  // Entries of at most 1 GiB: what follows is fetched anew where it may be of the page.
+  bool may_be_here = (linear ^ (state.rip + segment_base(state, Segment::Cs))) >> 30 == 0;
+  return may_be_here ? Next::EndBlock : Next::Continue;
 }
 
 Outcome invpcid(CpuContext& ctx, const Operands& ops) {

@@ -2,7 +2,8 @@
 //
 // The same pages are writable through one mapping and executable through the other, so no page is
 // ever both. Memory is handed out in order; when the reservation is used up, the oldest region is
-// given up as a whole (the owner forgets its blocks first).
+// given up as a whole (the owner forgets its blocks first). Memory that is used up goes into large
+// pages where the host has them: hot code lies far apart, and takes fewer entries of the TLB.
 #pragma once
 
 #include <span>
@@ -23,7 +24,7 @@ class CodeMemory {
     return used_ + most <= region_size_ ? write_ + begin_ + used_ : nullptr;
   }
   /// The first `size` of them are in use now; ends aligned to 16 bytes.
-  void commit(u32 size) { used_ += (size + 15u) & ~15u; }
+  void commit(u32 size);
   /// The first `size` bytes of the reservation are never given out again.
   void reserve(u32 size) {
     reserved_ = (size + 15u) & ~15u;
@@ -45,6 +46,8 @@ class CodeMemory {
   u32 oldest_region() const { return (region_ + 1) % regions_; }
 
  private:
+  void use_large_pages(u64 begin, u64 end);
+
   u8* write_ = nullptr;
   u8* execute_ = nullptr;
   u64 size_, region_size_;

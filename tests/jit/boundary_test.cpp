@@ -52,6 +52,20 @@ TEST_CASE("a shadow is still there where the instruction in it stops the CPU", "
   CHECK(guest.vcpu.state().rip == kHandler + 1);
 }
 
+TEST_CASE("behind INVLPG of its own page the guest runs what the page is now", "[boundary]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  // mov [rdi], rax; invlpg [rsi]; mov al, 1 (2 in the other page); hlt
+  std::vector<u8> code = {0x48, 0x89, 0x07, 0x0f, 0x01, 0x3e, 0xb0, 0x01, 0xf4};
+  guest.load(BareGuest::kCode, code);
+  code[7] = 2;
+  guest.load(BareGuest::kCode + 0x1000, code);
+  guest.reg(Reg::Rdi) = 0x4000 + BareGuest::kCode / 0x1000 * 8;
+  guest.reg(Reg::Rax) = (BareGuest::kCode + 0x1000) | 3;
+  guest.reg(Reg::Rsi) = BareGuest::kCode;
+  guest.run_to_halt();
+  CHECK((guest.reg(Reg::Rax) & 0xff) == 2);
+}
+
 TEST_CASE("POPF lets a waiting interrupt or a trap in", "[boundary]") {
   bool trap = GENERATE(false, true);
   InterruptedGuest guest(trap ? 1 : 0x40);
