@@ -133,10 +133,12 @@ struct CpuState {
   u64 zero = 0;                      ///< always 0: the absent base or index of an address
   u64 flag_result = 0;               ///< values of the last flag operation; see cpu/flags.h
   u64 flag_source = 0;
+  u64 flag_patch = 0;
   u64 rflags = 2;     ///< everything but the six arithmetic flags, which live in the lazy triple
   u64 rip = 0;        ///< valid when no block runs
   u64 code_base = 0;  ///< engine: RIP minus the offset in its code page, while a block runs
-  FlagKind flag_kind = FlagKind::Explicit;
+  FlagKind flag_kind = FlagKind::Explicit;  ///< generated code stores it and the next in one
+  FlagKind flag_modifier = FlagKind::None;
   u8 interrupt_shadow = 0;  ///< 1: after STI or MOV SS, interrupts wait for one instruction
   u8 cpl = 0;
   Activity activity = Activity::Running;
@@ -207,10 +209,23 @@ struct CpuState {
   const SegmentRegister& seg(Segment s) const { return segment[static_cast<u8>(s)]; }
 
   /// The six arithmetic flags, and the whole register. set_* make the kind Explicit.
-  u32 arithmetic_flags() const { return materialize(flag_kind, flag_result, flag_source); }
+  u32 arithmetic_flags() const {
+    return modified(materialize(flag_kind, flag_result, flag_source), flag_modifier, flag_patch);
+  }
   void set_arithmetic_flags(u32 flags) {
-    flag_source = flags & Flag::kArithmetic;
-    flag_kind = FlagKind::Explicit;
+    set_lazy_flags(FlagKind::Explicit, flag_result, flags & Flag::kArithmetic);
+  }
+  /// All six flags by a kind that is not partial.
+  void set_lazy_flags(FlagKind kind, u64 result, u64 source) {
+    flag_kind = kind;
+    flag_modifier = FlagKind::None;
+    flag_result = result;
+    flag_source = source;
+  }
+  /// What is statically known becomes current.
+  void set_flag_state(FlagState known) {
+    if (known.kind != FlagKind::Dynamic) flag_kind = known.kind;
+    if (known.modifier != FlagKind::Dynamic) flag_modifier = known.modifier;
   }
   u64 flags() const { return rflags | arithmetic_flags(); }
   void set_flags(u64 value) {
@@ -221,16 +236,18 @@ struct CpuState {
 
   template <class A>
   void serialize(A& archive) {
-    archive(gpr, flag_result, flag_source, rflags, rip, flag_kind, interrupt_shadow, cpl, activity,
-            mxcsr, segment, vector, x87, retired, ldtr, tr, gdtr, idtr, cr0, cr2, cr3, cr4, cr8, dr,
-            dr6, dr7, efer, xcr0, star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, sysenter_cs,
-            sysenter_esp, sysenter_eip, tsc_offset, tsc_adjust, nmi_blocked, nmi_pending,
-            pending_debug, msr, repeat_bytes);
+    archive(gpr, flag_result, flag_source, flag_patch, rflags, rip, flag_kind, flag_modifier,
+            interrupt_shadow, cpl, activity, mxcsr, segment, vector, x87, retired, ldtr, tr, gdtr,
+            idtr, cr0, cr2, cr3, cr4, cr8, dr, dr6, dr7, efer, xcr0, star, lstar, cstar, sfmask,
+            kernel_gs_base, tsc_aux, sysenter_cs, sysenter_esp, sysenter_eip, tsc_offset,
+            tsc_adjust, nmi_blocked, nmi_pending, pending_debug, msr, repeat_bytes);
   }
 };
 
 /// Byte offset of a value in CpuState; what an operand of a micro-op is.
 using Slot = u16;
+static_assert(offsetof(CpuState, flag_modifier) == offsetof(CpuState, flag_kind) + 1 &&
+              offsetof(CpuState, flag_kind) % 2 == 0);
 static_assert(sizeof(CpuState) < 0x4000);
 
 /// Control register bits (SDM 3A 2.5) and EFER (SDM 4).

@@ -140,7 +140,7 @@ std::vector<CpuField> cpu_fields(const cpu::CpuState& state) {
 cpu::CpuState with_explicit_flags(const cpu::CpuState& state) {
   cpu::CpuState copy = state;
   copy.set_arithmetic_flags(state.arithmetic_flags());
-  copy.flag_result = 0;
+  copy.flag_result = copy.flag_patch = 0;
   return copy;
 }
 

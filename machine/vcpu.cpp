@@ -352,7 +352,8 @@ void Vcpu::Impl::serialize_undelivered(Archive& archive) {
 /// Loaded fields are untrusted: those that index or reach the host's units are put in range.
 void Vcpu::Impl::loaded() {
   constexpr u32 kMxcsrDefined = 0xffff;
-  if (state.flag_kind > cpu::FlagKind::Explicit) state.flag_kind = cpu::FlagKind::Explicit;
+  if (state.flag_kind > cpu::FlagKind::Last) state.flag_kind = cpu::FlagKind::Explicit;
+  if (!cpu::is_partial(state.flag_modifier)) state.flag_modifier = cpu::FlagKind::None;
   if (state.activity > cpu::Activity::WaitForSipi) state.activity = cpu::Activity::Shutdown;
   state.cpl &= 3;
   state.mxcsr &= kMxcsrDefined;

@@ -42,7 +42,7 @@ std::expected<void, std::string> load(const StateSection& section,
 
 std::vector<StateSection> Vm::sections() {
   std::vector<StateSection> sections = {
-      {"cpu", 1, [this](Archive& archive) { vcpu_->serialize(archive); }},
+      {"cpu", 2, [this](Archive& archive) { vcpu_->serialize(archive); }},
       {"machine", 1,
        [this](Archive& archive) {
          archive(retired_before_reset_, resets_, reset_wanted_, triple_faults_, entropy_state_,

@@ -11,10 +11,7 @@ Outcome shift_at(CpuContext& ctx, const Operands& ops, u64 a, u64 b) {
   u64 count = masked_count<T>(ctx.state.gpr[1]);
   Result<T> result = Shift::eval(static_cast<T>(a), static_cast<T>(b), count);
   TRY(write_operand(ctx, ops, 0, result.value));
-  if (count != 0) {
-    u64 bits = sign_zero_parity(result.value) | result.source;
-    ctx.state.set_arithmetic_flags(static_cast<u32>(bits));
-  }
+  if (count != 0) ctx.state.set_arithmetic_flags(static_cast<u32>(result.source));
   return Next::Continue;
 }
 

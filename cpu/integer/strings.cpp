@@ -20,9 +20,7 @@ u64 accumulator(const StringWalk& walk) { return walk.state().reg(Reg::Rax) & ma
 /// Flags of a - b, and whether REPE or REPNE ends there.
 bool compare(const StringWalk& walk, u64 a, u64 b) {
   CpuState& state = walk.state();
-  state.flag_result = (a - b) & mask(walk.width());
-  state.flag_source = b;
-  state.flag_kind = flag_kind(FlagFamily::Sub, walk.width());
+  state.set_lazy_flags(flag_kind(FlagFamily::Sub, walk.width()), (a - b) & mask(walk.width()), b);
   return walk.operands().repeat == Repeat::Rep ? a != b : a == b;
 }
 

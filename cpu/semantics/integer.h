@@ -24,10 +24,6 @@ constexpr unsigned masked_count(u64 count) {
   return static_cast<unsigned>(count) & (sizeof(T) == 8 ? 63 : 31);
 }
 
-constexpr u32 carry_overflow(bool carry, bool overflow) {
-  return (carry ? Flag::kCf : 0) | (overflow ? Flag::kOf : 0);
-}
-
 constexpr u64 with_carry_overflow(u64 flags, bool carry, bool overflow) {
   return (flags & ~u64{Flag::kCf | Flag::kOf}) | carry_overflow(carry, overflow);
 }
@@ -101,37 +97,36 @@ struct AndNot : SetsFlags<FlagFamily::Logic> {
   }
 };
 
-/// INC and DEC keep CF: b is its value.
+/// INC and DEC keep CF.
 template <bool kIncrement>
-struct Step : SetsFlags<FlagFamily::Bits> {
+struct Step : SetsFlags<kIncrement ? FlagFamily::Inc : FlagFamily::Dec> {
   template <class T>
-  static constexpr Result<T> eval(T a, T carry) {
+  static constexpr Result<T> eval(T a) {
     T result = static_cast<T>(kIncrement ? a + 1 : a - 1);
-    T edge = static_cast<T>(T{1} << (kBits<T> - 1));
-    bool overflow = kIncrement ? result == edge : a == edge;
-    u32 auxiliary = static_cast<u32>(a ^ result) & Flag::kAf;
-    return {result, carry_overflow(carry & 1, overflow) | auxiliary};
+    return {result, result};
   }
 };
 using Inc = Step<true>;
 using Dec = Step<false>;
 
-struct AddCarry : SetsFlags<FlagFamily::Bits> {
+struct AddCarry : SetsFlags<FlagFamily::Image> {
   template <class T>
   static constexpr Result<T> eval(T a, T b, u64 carry) {
     T result = static_cast<T>(a + b + (carry & 1));
     bool out = (carry & 1) ? result <= a : result < a;
     bool overflow = msb(static_cast<T>((a ^ result) & (b ^ result)));
-    return {result, carry_overflow(out, overflow) | (static_cast<u32>(a ^ b ^ result) & Flag::kAf)};
+    u32 auxiliary = static_cast<u32>(a ^ b ^ result) & Flag::kAf;
+    return {result, image_of(sign_zero_parity(result) | carry_overflow(out, overflow) | auxiliary)};
   }
 };
-struct SubBorrow : SetsFlags<FlagFamily::Bits> {
+struct SubBorrow : SetsFlags<FlagFamily::Image> {
   template <class T>
   static constexpr Result<T> eval(T a, T b, u64 carry) {
     T result = static_cast<T>(a - b - (carry & 1));
     bool out = (carry & 1) ? a <= b : a < b;
     bool overflow = msb(static_cast<T>((a ^ b) & (a ^ result)));
-    return {result, carry_overflow(out, overflow) | (static_cast<u32>(a ^ b ^ result) & Flag::kAf)};
+    u32 auxiliary = static_cast<u32>(a ^ b ^ result) & Flag::kAf;
+    return {result, image_of(sign_zero_parity(result) | carry_overflow(out, overflow) | auxiliary)};
   }
 };
 /// ADCX, ADOX: only the flag used as carry changes.
@@ -150,88 +145,66 @@ using AddOverflowFlag = AddWithFlag<Flag::kOf>;
 
 enum class ShiftKind : u8 { Left, Right, Arithmetic };
 
-/// What AMD processors leave in AF after a shift.
-constexpr u64 kShiftAuxiliary = Flag::kAf;
-
-/// OF of right shifts and rotates: the two top bits differ.
-template <class T>
-constexpr bool top_bits_differ(T value) {
-  return msb(static_cast<T>(value ^ (value << 1)));
-}
-
-/// Value and CF, OF, AF of a shift by 1..31 (63); counts above the width shift everything out.
+/// Value and CF of a shift by 1..31 (63); counts above the width shift everything out.
 template <ShiftKind K, class T>
 constexpr Result<T> shifted(T a, unsigned count) {
   using S = std::make_signed_t<T>;
   constexpr unsigned kWidth = kBits<T>;
   if constexpr (K == ShiftKind::Left) {
     T result = count < kWidth ? static_cast<T>(a << count) : T{0};
-    bool carry = count <= kWidth && ((a >> (kWidth - count)) & 1);
-    return {result, carry_overflow(carry, carry != msb(result)) | kShiftAuxiliary};
+    return {result, count <= kWidth && ((a >> (kWidth - count)) & 1) != 0};
   } else if constexpr (K == ShiftKind::Right) {
     T result = count < kWidth ? static_cast<T>(a >> count) : T{0};
-    bool carry = count <= kWidth && ((a >> (count - 1)) & 1);
-    return {result, carry_overflow(carry, top_bits_differ(result)) | kShiftAuxiliary};
+    return {result, count <= kWidth && ((a >> (count - 1)) & 1) != 0};
   } else {
     unsigned limited = count < kWidth ? count : kWidth - 1;
     T result = static_cast<T>(static_cast<S>(a) >> limited);
-    bool carry = count < kWidth ? (static_cast<S>(a) >> (count - 1)) & 1 : msb(a);
-    return {result, carry_overflow(carry, false) | kShiftAuxiliary};
+    return {result, count < kWidth ? ((static_cast<S>(a) >> (count - 1)) & 1) != 0 : msb(a)};
   }
 }
 
 /// Flags are set only where the count is known not to be zero.
-template <ShiftKind K>
-struct Shift : SetsFlags<FlagFamily::Bits> {
+template <ShiftKind K, FlagFamily F>
+struct Shift : SetsFlags<F> {
+  static constexpr ShiftKind kKind = K;
   template <class T>
   static constexpr Result<T> eval(T a, T b) {
     unsigned count = masked_count<T>(b);
     return count == 0 ? Result<T>{a, 0} : shifted<K>(a, count);
   }
 };
-using Shl = Shift<ShiftKind::Left>;
-using Shr = Shift<ShiftKind::Right>;
-using Sar = Shift<ShiftKind::Arithmetic>;
+using Shl = Shift<ShiftKind::Left, FlagFamily::ShiftLeft>;
+using Shr = Shift<ShiftKind::Right, FlagFamily::ShiftRight>;
+using Sar = Shift<ShiftKind::Arithmetic, FlagFamily::ShiftArithmetic>;
 
-/// By a variable count: flags stay where it is zero.
-template <ShiftKind K>
-struct ShiftByCount : SetsFlags<FlagFamily::Explicit> {
-  template <class T>
-  static constexpr Result<T> eval(T a, T b, u64 flags) {
-    unsigned count = masked_count<T>(b);
-    if (count == 0) return {a, flags};
-    Result<T> shift = shifted<K>(a, count);
-    return {shift.value, sign_zero_parity(shift.value) | shift.source};
-  }
-};
-using ShlCount = ShiftByCount<ShiftKind::Left>;
-using ShrCount = ShiftByCount<ShiftKind::Right>;
-using SarCount = ShiftByCount<ShiftKind::Arithmetic>;
-
-struct Ror : NoFlags {
+/// Flags are set only where the masked count is known not to be zero.
+template <bool kLeft>
+struct Rotate : SetsFlags<kLeft ? FlagFamily::RotateLeft : FlagFamily::RotateRight> {
   template <class T>
   static constexpr Result<T> eval(T a, T b) {
-    unsigned count = masked_count<T>(b) % kBits<T>;
-    return {static_cast<T>((a >> count) | (a << ((kBits<T> - count) % kBits<T>)))};
-  }
-};
-
-template <bool kLeft>
-struct Rotate : SetsFlags<FlagFamily::Explicit> {
-  template <class T>
-  static constexpr Result<T> eval(T a, T b, u64 flags) {
     constexpr unsigned kWidth = kBits<T>;
-    unsigned masked = masked_count<T>(b);
-    if (masked == 0) return {a, flags};
-    unsigned count = kLeft ? masked % kWidth : (kWidth - masked % kWidth) % kWidth;
-    T result = static_cast<T>((a << count) | (a >> ((kWidth - count) % kWidth)));
-    bool carry = kLeft ? (result & 1) != 0 : msb(result);
-    bool overflow = kLeft ? carry != msb(result) : top_bits_differ(result);
-    return {result, with_carry_overflow(flags, carry, overflow)};
+    unsigned count = masked_count<T>(b) % kWidth, other = (kWidth - count) % kWidth;
+    T result = static_cast<T>(kLeft ? (a << count) | (a >> other) : (a >> count) | (a << other));
+    return {result, result};
   }
 };
 using RotateLeft = Rotate<true>;
 using RotateRight = Rotate<false>;
+
+/// By a variable count: a masked count of zero keeps the flags.
+template <class F>
+struct Counted : F {
+  using Shift = F;
+  template <class T>
+  static constexpr bool sets_flags(T count) {
+    return masked_count<T>(count) != 0;
+  }
+};
+using ShlCount = Counted<Shl>;
+using ShrCount = Counted<Shr>;
+using SarCount = Counted<Sar>;
+using RotateLeftCount = Counted<RotateLeft>;
+using RotateRightCount = Counted<RotateRight>;
 
 /// RCL and RCR rotate width + 1 bits.
 template <bool kLeft>
@@ -255,7 +228,7 @@ using RotateCarryRight = RotateThroughCarry<false>;
 
 /// SHLD, SHRD. 16-bit operands with counts above 16 shift the source in a second time, as on AMD.
 template <bool kLeft>
-struct DoubleShift : SetsFlags<FlagFamily::Bits> {
+struct DoubleShift : SetsFlags<FlagFamily::Explicit> {
   template <class T>
   static constexpr Result<T> eval(T a, T b, u64 c) {
     constexpr unsigned kWidth = kBits<T>;
@@ -268,7 +241,7 @@ struct DoubleShift : SetsFlags<FlagFamily::Bits> {
                     : count < kWidth  ? carry != msb(result)
                     : count == kWidth ? carry
                                       : false;
-    return {result, carry_overflow(carry, overflow) | kShiftAuxiliary};
+    return {result, sign_zero_parity(result) | carry_overflow(carry, overflow) | kShiftAuxiliary};
   }
 
  private:
@@ -296,10 +269,14 @@ constexpr T high_half(T a, T b) {
     return static_cast<T>((static_cast<u128>(a) * b) >> kBits<T>);
   }
 }
-struct Mul : NoFlags {
+/// The low half; the flags are those of a signed multiplication.
+struct Mul : SetsFlags<FlagFamily::Multiply> {
   template <class T>
   static constexpr Result<T> eval(T a, T b) {
-    return {static_cast<T>(static_cast<u64>(a) * b)};
+    using S = std::make_signed_t<T>;
+    S product = 0;
+    bool overflow = __builtin_mul_overflow(static_cast<S>(a), static_cast<S>(b), &product);
+    return {static_cast<T>(product), overflow};
   }
 };
 template <bool kSigned>
@@ -313,11 +290,11 @@ using MulHighUnsigned = MulHigh<false>;
 using MulHighSigned = MulHigh<true>;
 /// CF and OF tell whether the high half is significant; AMD processors keep the other flags.
 template <bool kSigned>
-struct MulFlags : SetsFlags<FlagFamily::Explicit> {
+struct MulFlags : SetsFlags<FlagFamily::Multiply> {
   template <class T>
-  static constexpr Result<T> eval(T low, T high, u64 flags) {
+  static constexpr Result<T> eval(T low, T high) {
     T expected = kSigned && msb(low) ? static_cast<T>(~T{0}) : T{0};
-    return {low, with_carry_overflow(flags, high != expected, high != expected)};
+    return {low, high != expected};
   }
 };
 using MulFlagsUnsigned = MulFlags<false>;
@@ -329,11 +306,10 @@ struct BitMask : NoFlags {
     return {static_cast<T>(T{1} << (b % kBits<T>))};
   }
 };
-struct BitTestFlags : SetsFlags<FlagFamily::Explicit> {
+struct BitTestFlags : SetsFlags<FlagFamily::Carry> {
   template <class T>
-  static constexpr Result<T> eval(T a, T b, u64 flags) {
-    bool carry = (a >> (b % kBits<T>)) & 1;
-    return {a, (flags & ~u64{Flag::kCf}) | (carry ? Flag::kCf : 0)};
+  static constexpr Result<T> eval(T a, T b) {
+    return {a, (u64{a} >> (b % kBits<T>)) & 1};
   }
 };
 
@@ -359,14 +335,13 @@ struct BitScan : SetsFlags<FlagFamily::Explicit> {
 using BitScanForward = BitScan<true>;
 using BitScanReverse = BitScan<false>;
 
-/// b = the flags before: OF stays on AMD.
+/// OF stays on AMD.
 template <bool kTrailing>
-struct CountZeros : SetsFlags<FlagFamily::Explicit> {
+struct CountZeros : SetsFlags<FlagFamily::CountZeros> {
   template <class T>
-  static constexpr Result<T> eval(T a, T flags) {
+  static constexpr Result<T> eval(T a) {
     T count = kTrailing ? trailing_zeros(a) : leading_zeros(a);
-    u64 kept = u64{flags} & Flag::kOf;
-    return {count, kept | (a == 0 ? Flag::kCf : 0) | (count == 0 ? Flag::kZf : 0)};
+    return {count, (a == 0 ? Flag::kCf : 0) | (count == 0 ? Flag::kZf : 0)};
   }
 };
 using Lzcnt = CountZeros<false>;

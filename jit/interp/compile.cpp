@@ -17,10 +17,12 @@ Handler handler_for(const MicroOp& op) {
     case Shape::Widen:
     case Shape::Unary:
     case Shape::Binary:
+    case Shape::Counted:
     case Shape::Ternary:
       return integer_handler(op);
     case Shape::ReadFlags:
     case Shape::WriteFlags:
+    case Shape::FlagState:
       return flags_handler(op);
     case Shape::Memory:
     case Shape::Segmented:
@@ -38,6 +40,11 @@ Handler handler_for(const MicroOp& op) {
 
 namespace {
 
+bool carries_flag_state(const MicroOp& op) {
+  return op.op == Op::Jump || op.op == Op::JumpDynamic ||
+         translator::shape_of(op.op) == Shape::FlagState;
+}
+
 /// A branch's target is the jump behind the fall-through jump.
 Uop lower(const MicroOp& op, size_t index) {
   Uop uop{.handler = handler_for(op),
@@ -49,8 +56,13 @@ Uop lower(const MicroOp& op, size_t index) {
           .displacement = op.displacement,
           .index = static_cast<u16>(index),
           .scale = op.scale,
-          .extra = static_cast<u8>(op.flags_before)};
+          .extra = static_cast<u8>(op.flags_before.kind)};
   if (op.op == Op::Jump) uop.displacement = static_cast<i32>(op.immediate);
+  if (effects_of(op).reads_flags != 0 || op.op == Op::KeepFlags) {
+    uop.extra = static_cast<u8>(op.reads);
+  } else if (carries_flag_state(op)) {
+    uop.c = static_cast<u8>(op.flags_before.modifier);
+  }
   PENUMBRA_ASSERT(uop.handler != nullptr);
   return uop;
 }

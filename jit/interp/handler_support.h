@@ -45,6 +45,12 @@ inline void stop_at(CpuState* s, u64 rip, i64 left, Stop stop) {
 /// The slice does not hold the block, or somebody asked to stop.
 void stop_slice(CpuState* s, const BlockCode* block, i64 left);
 
+/// What is known of the flags in front of a jump or of an op that asks for their state.
+inline cpu::FlagState flag_state_of(const Uop* u) {
+  return {static_cast<cpu::FlagKind>(u->extra), static_cast<cpu::FlagKind>(u->c)};
+}
+inline void store_flag_state(CpuState* s, const Uop* u) { s->set_flag_state(flag_state_of(u)); }
+
 #define PENUMBRA_ENTER(block)                                                        \
   do {                                                                               \
     const BlockCode* entered = (block);                                              \
@@ -60,9 +66,7 @@ void stop_slice(CpuState* s, const BlockCode* block, i64 left);
     const Uop* through = (jump);                                            \
     if (through->scale != kLinked) [[unlikely]]                             \
       PENUMBRA_TAIL(through);                                               \
-    if (through->extra != static_cast<u8>(cpu::FlagKind::Dynamic)) {        \
-      s->flag_kind = static_cast<cpu::FlagKind>(through->extra);            \
-    }                                                                       \
+    store_flag_state(s, through);                                           \
     PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(through->immediate)); \
   } while (0)
 

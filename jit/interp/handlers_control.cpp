@@ -6,21 +6,17 @@
 namespace penumbra::jit {
 namespace {
 
-using cpu::FlagKind;
 using translator::MicroOp;
 using translator::Op;
 
-#define PENUMBRA_STORE_KIND \
-  if (u->extra != static_cast<u8>(FlagKind::Dynamic)) s->flag_kind = static_cast<FlagKind>(u->extra)
-
-template <bool kStoresKind>
+template <bool kStoresState>
 PENUMBRA_HANDLER jump_linked(PENUMBRA_HANDLER_ARGUMENTS) {
-  if constexpr (kStoresKind) s->flag_kind = static_cast<FlagKind>(u->extra);
+  if constexpr (kStoresState) store_flag_state(s, u);
   PENUMBRA_ENTER(reinterpret_cast<const BlockCode*>(u->immediate));
 }
 
 PENUMBRA_HANDLER jump_unlinked(PENUMBRA_HANDLER_ARGUMENTS) {
-  PENUMBRA_STORE_KIND;
+  store_flag_state(s, u);
   const BlockCode* block = engine(s).link(u);
   if (block == nullptr) {
     return stop_at(s, engine(s).slow().rip_at(static_cast<i64>(u->displacement)), left,
@@ -30,7 +26,7 @@ PENUMBRA_HANDLER jump_unlinked(PENUMBRA_HANDLER_ARGUMENTS) {
 }
 
 PENUMBRA_HANDLER jump_far(PENUMBRA_HANDLER_ARGUMENTS) {
-  PENUMBRA_STORE_KIND;
+  store_flag_state(s, u);
   u64 rip = engine(s).slow().rip_at(static_cast<i64>(u->displacement));
   const BlockCode* block = engine(s).probe(*s, t, rip);
   if (block == nullptr) [[unlikely]]
@@ -39,7 +35,7 @@ PENUMBRA_HANDLER jump_far(PENUMBRA_HANDLER_ARGUMENTS) {
 }
 
 PENUMBRA_HANDLER jump_dynamic(PENUMBRA_HANDLER_ARGUMENTS) {
-  PENUMBRA_STORE_KIND;
+  store_flag_state(s, u);
   u64 rip = get<u64>(s, u->a);
   const BlockCode* block = engine(s).probe(*s, t, rip);
   if (block == nullptr) [[unlikely]]
@@ -111,8 +107,7 @@ void unlink_jump(Uop& jump) {
 }
 
 void link_jump(Uop& jump, const BlockCode& target) {
-  bool stores_kind = jump.extra != static_cast<u8>(FlagKind::Dynamic);
-  jump.handler = stores_kind ? jump_linked<true> : jump_linked<false>;
+  jump.handler = flag_state_of(&jump).unknown() ? jump_linked<false> : jump_linked<true>;
   jump.immediate = reinterpret_cast<u64>(&target);
   jump.scale = kLinked;
 }

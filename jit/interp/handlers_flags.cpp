@@ -11,14 +11,30 @@ using cpu::FlagKind;
 using translator::MicroOp;
 using translator::Op;
 
-FlagKind current_kind(const CpuState* s, u8 static_kind) {
-  auto kind = static_cast<FlagKind>(static_kind);
-  return kind == FlagKind::Dynamic ? s->flag_kind : kind;
+/// The flags by a kind, whose values are the patch where it is partial.
+u32 flags_by(const CpuState* s, FlagKind kind) {
+  if (kind == FlagKind::Dynamic) return s->arithmetic_flags();
+  u64 result = cpu::is_partial(kind) ? s->flag_patch : s->flag_result;
+  return cpu::materialize(kind, result, s->flag_source);
 }
 
 PENUMBRA_HANDLER get_flags(PENUMBRA_HANDLER_ARGUMENTS) {
-  u32 flags = cpu::materialize(current_kind(s, u->extra), s->flag_result, s->flag_source);
-  put<u64>(s, u->d, flags);
+  put<u64>(s, u->d, flags_by(s, static_cast<FlagKind>(u->extra)));
+  PENUMBRA_NEXT;
+}
+
+PENUMBRA_HANDLER store_state(PENUMBRA_HANDLER_ARGUMENTS) {
+  store_flag_state(s, u);
+  PENUMBRA_NEXT;
+}
+PENUMBRA_HANDLER keep_flags(PENUMBRA_HANDLER_ARGUMENTS) {
+  auto family = cpu::family_of(static_cast<FlagKind>(u->extra));
+  if (!cpu::replaces(family, s->flag_modifier)) s->set_arithmetic_flags(s->arithmetic_flags());
+  PENUMBRA_NEXT;
+}
+PENUMBRA_HANDLER explicit_flags(PENUMBRA_HANDLER_ARGUMENTS) {
+  store_flag_state(s, u);
+  s->set_arithmetic_flags(s->arithmetic_flags());
   PENUMBRA_NEXT;
 }
 
@@ -35,13 +51,13 @@ PENUMBRA_HANDLER set_flags_immediate(PENUMBRA_HANDLER_ARGUMENTS) {
 template <FlagFamily F, class T>
 struct Known {
   static bool holds(const CpuState* s, const Uop*, Condition condition) {
-    return cpu::condition_of<F, T>(condition, s->flag_result, s->flag_source);
+    u64 result = cpu::is_partial(F) ? s->flag_patch : s->flag_result;
+    return cpu::condition_of<F, T>(condition, result, s->flag_source);
   }
 };
 struct Any {
   static bool holds(const CpuState* s, const Uop* u, Condition condition) {
-    u32 flags = cpu::materialize(current_kind(s, u->extra), s->flag_result, s->flag_source);
-    return cpu::holds(condition, flags);
+    return cpu::holds(condition, flags_by(s, static_cast<FlagKind>(u->extra)));
   }
 };
 
@@ -78,6 +94,11 @@ Handler from_source(Condition condition) {
   return kTable[static_cast<u8>(condition)];
 }
 
+constexpr FlagKind kInc32 = cpu::flag_kind(FlagFamily::Inc, Width::W32),
+                   kInc64 = cpu::flag_kind(FlagFamily::Inc, Width::W64),
+                   kDec32 = cpu::flag_kind(FlagFamily::Dec, Width::W32),
+                   kDec64 = cpu::flag_kind(FlagFamily::Dec, Width::W64);
+
 template <template <class, Condition> class Make>
 Handler for_kind(FlagKind kind, Condition condition) {
   switch (kind) {
@@ -97,14 +118,20 @@ Handler for_kind(FlagKind kind, Condition condition) {
       return from_source<Make, Known<FlagFamily::Logic, u32>>(condition);
     case FlagKind::Logic64:
       return from_source<Make, Known<FlagFamily::Logic, u64>>(condition);
-    case FlagKind::Bits32:
-      return from_source<Make, Known<FlagFamily::Bits, u32>>(condition);
-    case FlagKind::Bits64:
-      return from_source<Make, Known<FlagFamily::Bits, u64>>(condition);
+    case FlagKind::Image:
+      return from_source<Make, Known<FlagFamily::Image, u64>>(condition);
     case FlagKind::Add32:
       return from_source<Make, Known<FlagFamily::Add, u32>>(condition);
     case FlagKind::Add64:
       return from_source<Make, Known<FlagFamily::Add, u64>>(condition);
+    case kInc32:
+      return from_source<Make, Known<FlagFamily::Inc, u32>>(condition);
+    case kInc64:
+      return from_source<Make, Known<FlagFamily::Inc, u64>>(condition);
+    case kDec32:
+      return from_source<Make, Known<FlagFamily::Dec, u32>>(condition);
+    case kDec64:
+      return from_source<Make, Known<FlagFamily::Dec, u64>>(condition);
     default:
       return from_source<Make, Any>(condition);
   }
@@ -156,10 +183,16 @@ Handler flags_handler(const MicroOp& op) {
       return get_flags;
     case Op::SetFlags:
       return op.a == translator::kNoSlot ? set_flags_immediate : set_flags;
+    case Op::StoreFlagState:
+      return store_state;
+    case Op::KeepFlags:
+      return keep_flags;
+    case Op::ExplicitFlags:
+      return explicit_flags;
     case Op::GetCondition:
-      return for_kind<MakeGet>(op.flags_before, op.condition);
+      return for_kind<MakeGet>(op.reads, op.condition);
     case Op::BranchFlags:
-      return for_kind<MakeBranch>(op.flags_before, op.condition);
+      return for_kind<MakeBranch>(op.reads, op.condition);
     case Op::BranchSub:
       return fused_handler<FlagFamily::Sub>(op);
     case Op::BranchAnd:

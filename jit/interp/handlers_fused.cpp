@@ -61,9 +61,7 @@ PENUMBRA_HANDLER near_return(PENUMBRA_HANDLER_ARGUMENTS) {
     return stop_before(s, u, left, Stop::Fault);
   }
   put<u64>(s, u->a, top + u->immediate);
-  if (u->extra != static_cast<u8>(cpu::FlagKind::Dynamic)) {
-    s->flag_kind = static_cast<cpu::FlagKind>(u->extra);
-  }
+  store_flag_state(s, u);
   const BlockCode* block = engine(s).probe(*s, t, rip);
   if (block == nullptr) [[unlikely]]
     return stop_at(s, rip, left, Stop::Lookup);
@@ -163,7 +161,8 @@ size_t fuse_return(std::span<const MicroOp> ops, Uop& uop) {
   uop.handler = near_return;
   uop.a = kRsp;
   uop.immediate = static_cast<u64>(i64{ops[2].displacement});
-  uop.extra = static_cast<u8>(ops[3].flags_before);
+  uop.extra = static_cast<u8>(ops[3].flags_before.kind);
+  uop.c = static_cast<u8>(ops[3].flags_before.modifier);
   return 4;
 }
 

@@ -28,6 +28,15 @@ PENUMBRA_HANDLER binary(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_NEXT;
 }
 
+template <class F, class T, Effect E>
+PENUMBRA_HANDLER counted(PENUMBRA_HANDLER_ARGUMENTS) {
+  T count = get<T>(s, u->b);
+  cpu::Result<T> result = F::template eval<T>(get<T>(s, u->a), count);
+  if constexpr (E != Effect::Flags) put<T>(s, u->d, result.value);
+  if (F::sets_flags(count)) commit_counted<F, E>(s, result);
+  PENUMBRA_NEXT;
+}
+
 template <class F, class T, Effect E, bool kImmediate>
 PENUMBRA_HANDLER ternary(PENUMBRA_HANDLER_ARGUMENTS) {
   T b = second<T, kImmediate>(s, u);
@@ -68,6 +77,16 @@ Handler binary_handler(const MicroOp& op) {
   for_width(op.width, [&]<class T>(T) {
     handler = op.b_is_immediate ? pick_binary<F, T, true>(effect_of(op))
                                 : pick_binary<F, T, false>(effect_of(op));
+  });
+  return handler;
+}
+
+template <class F>
+Handler counted_handler(const MicroOp& op) {
+  Handler handler = nullptr;
+  for_width(op.width, [&]<class T>(T) {
+    handler = effect_of(op) == Effect::Flags ? counted<F, T, Effect::Flags>
+                                             : counted<F, T, Effect::ValueAndFlags>;
   });
   return handler;
 }
@@ -176,6 +195,9 @@ Handler integer_handler(const MicroOp& op) {
 #define PENUMBRA_PICK_Binary(name) \
   case Op::name:                   \
     return binary_handler<cpu::name>(op);
+#define PENUMBRA_PICK_Counted(name) \
+  case Op::name:                    \
+    return counted_handler<cpu::name>(op);
 #define PENUMBRA_PICK_Ternary(name) \
   case Op::name:                    \
     return ternary_handler<cpu::name>(op);
@@ -185,6 +207,7 @@ Handler integer_handler(const MicroOp& op) {
 #define PENUMBRA_PICK_Widen(name)
 #define PENUMBRA_PICK_ReadFlags(name)
 #define PENUMBRA_PICK_WriteFlags(name)
+#define PENUMBRA_PICK_FlagState(name)
 #define PENUMBRA_PICK_Memory(name)
 #define PENUMBRA_PICK_Segmented(name)
 #define PENUMBRA_PICK_Check(name)

@@ -105,7 +105,7 @@ const UopSite& Interpreter::site(const Uop* u) const {
 void Interpreter::stop_before(CpuState& s, const Uop* u, i64 left, Stop stop) {
   const BlockCode* code = BlockCode::of(u);
   const UopSite& where = code->owner->sites[u->index];
-  if (where.flags_before != cpu::FlagKind::Dynamic) s.flag_kind = where.flags_before;
+  s.set_flag_state(where.flags_before);
   s.rip = slow_.rip_at(code->owner->ir.instructions[where.instruction].offset);
   s.instructions_left = left + code->count - where.instruction;
   stop_ = stop;

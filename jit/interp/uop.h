@@ -30,11 +30,11 @@ using Handler = PENUMBRA_HANDLER (*)(PENUMBRA_HANDLER_ARGUMENTS);
 struct Uop {
   Handler handler;
   u64 immediate;
-  Slot d, a, b, c;
+  Slot d, a, b, c;  ///< where `extra` is a flag kind, c is the modifier
   i32 displacement;
   u16 index;  ///< in its block
   u8 scale;   ///< of a jump: kLinked while its immediate is the target's BlockCode
-  u8 extra;   ///< flag kind before the uop, or a condition
+  u8 extra;   ///< of readers of flags: the kind to read; else the flag kind before the uop
 };
 static_assert(sizeof(Uop) == 32);
 constexpr u8 kLinked = 0xff;
@@ -57,7 +57,7 @@ struct BlockCode {
 struct UopSite {
   u16 instruction;
   Segment segment;
-  cpu::FlagKind flags_before;
+  cpu::FlagState flags_before;
 };
 
 /// A block and everything that its owner, the cache, has to know of it.

@@ -49,6 +49,7 @@ void restore_vectors(cpu::CpuState& s, const Site& site, cpu::VectorRegister* re
 extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site,
                                         cpu::VectorRegister* vectors) {
   if (site->kind == Site::Kind::ExplicitFlags) {  // has nothing to do with vectors
+    s->set_flag_state(site->flags_before);
     s->set_arithmetic_flags(s->arithmetic_flags());
     return kBehindSite;
   }
@@ -344,7 +345,7 @@ void Baseline::flush() {
 // --------------------------------------------------------------------------------------
 
 bool Baseline::stop_before(CpuState& s, const Site& site, Stop stop) {
-  if (site.flags_before != cpu::FlagKind::Dynamic) s.flag_kind = site.flags_before;
+  s.set_flag_state(site.flags_before);
   s.rip = slow_.rip_at(site.owner->ir.instructions[site.instruction].offset);
   s.instructions_left += static_cast<i64>(site.owner->count()) - site.instruction;
   stop_ = stop;

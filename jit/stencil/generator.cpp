@@ -239,7 +239,7 @@ void Generator::emit_exits() {
     for (u8* field : exits_[i].from) connect(field, out_);
     for (const HeldVector& held : exits_[i].vectors) store_vector(held);
     if (exits_[i].flags != nullptr) make_flags(*exits_[i].flags);
-    store_kind(exits_[i].kind);
+    store_flag_state(exits_[i].flag_state);
     if (exits_[i].unused != 0) {  // add r13, unused
       bytes({0x49, 0x81, 0xc5});
       word<u32>(exits_[i].unused);

@@ -80,7 +80,7 @@ class Generator {
     Fields far_misses;
     // -- of a branch that the block goes on behind
     const MicroOp* flags = nullptr;  ///< as ColdCall::flags
-    cpu::FlagKind kind = cpu::FlagKind::Dynamic;
+    cpu::FlagState flag_state;
     u32 unused = 0;                        ///< instructions of the block that do not run
     std::vector<HeldVector> vectors = {};  ///< that are newer than their slots
   };
@@ -176,7 +176,8 @@ class Generator {
   void side_exit(const MicroOp& op, u64 target, Fields taken);
   void make_flags(const MicroOp& op);
   void push_return(const MicroOp& op);
-  void store_kind(cpu::FlagKind kind);
+  void flag_state(const MicroOp& op);
+  void store_flag_state(cpu::FlagState known);
   void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
   Place second(const MicroOp& op, Operands& operands);
 

@@ -49,6 +49,7 @@ void Generator::lower_kept(const MicroOp& op) {
     case Shape::Widen:
     case Shape::Unary:
     case Shape::Binary:
+    case Shape::Counted:
     case Shape::Ternary:
       return pure(op);
     case Shape::Code:
@@ -59,6 +60,8 @@ void Generator::lower_kept(const MicroOp& op) {
       return read_flags(op);
     case Shape::WriteFlags:
       return set_flags(op);
+    case Shape::FlagState:
+      return flag_state(op);
     case Shape::Memory:
       return memory(op);
     case Shape::Segmented:
@@ -106,14 +109,14 @@ void Generator::pure(const MicroOp& op) {
 
 bool Generator::pure_tied(const MicroOp& op) {
   Shape shape = translator::shape_of(op.op);
-  if (shape != Shape::Unary && shape != Shape::Binary && shape != Shape::Ternary) return false;
+  if (shape == Shape::Move || shape == Shape::Widen) return false;
   MicroOp o = op;
   if (o.d != o.a && o.d == o.b && !o.b_is_immediate && commutes(o.op)) std::swap(o.a, o.b);
   if (o.d == kNoSlot || o.d != o.a) return false;
   Operands operands;
   operands.d = place_of(o.d);
   if (shape != Shape::Unary) operands.b = second(o, operands);
-  if (shape == Shape::Ternary) operands.c = in_memory(o.c);
+  if (shape == Shape::Ternary) operands.c = place_of(o.c);
   StencilKey key{.op = code_of(o.op),
                  .width = o.width,
                  .effect = effect_of(o),
@@ -141,7 +144,7 @@ bool Generator::pure_compare(const MicroOp& op) {
 /// d is another register than the operands: in one stencil, or moved first and then tied.
 bool Generator::pure_apart(const MicroOp& op) {
   Shape shape = translator::shape_of(op.op);
-  if (op.d == kNoSlot || shape == Shape::Ternary) return false;
+  if (op.d == kNoSlot || shape == Shape::Ternary || shape == Shape::Counted) return false;
   Operands operands{.a = place_of(op.a)};
   if (op.a == kNoSlot) {  // a moved constant
     operands.immediate = narrowed(op.immediate, op.width);
@@ -193,7 +196,7 @@ void Generator::pure_general(const MicroOp& op) {
   Operands operands;
   operands.a = in_memory(op.a);
   if (shape == Shape::Ternary) operands.c = in_memory(op.c);
-  if (shape == Shape::Binary || shape == Shape::Ternary) {
+  if (shape == Shape::Binary || shape == Shape::Counted || shape == Shape::Ternary) {
     operands.b = op.b_is_immediate ? second(op, operands) : in_memory(op.b);
     if (operands.b.form == Form::Register) {  // a constant of 64 bits, through a free word
       Slot word = offsetof(cpu::CpuState, slow_linear);
@@ -267,7 +270,7 @@ void Generator::address(const MicroOp& op) {
 
 void Generator::read_flags(const MicroOp& op) {
   Operands operands{.d = destination(op.d, Width::W64)};
-  StencilKey key{.op = code_of(op.op), .d = operands.d.form, .kind = op.flags_before};
+  StencilKey key{.op = code_of(op.op), .d = operands.d.form, .kind = op.reads};
   if (op.op == Op::GetCondition) key.condition = op.condition;
   if (!emit(key, operands)) {
     operands.d = in_memory(op.d);
@@ -285,6 +288,18 @@ void Generator::set_flags(const MicroOp& op) {
     operands.immediate = op.immediate;
   }
   must_emit({.op = code_of(op.op), .a = operands.a.form}, operands);
+}
+
+void Generator::flag_state(const MicroOp& op) {
+  switch (op.op) {
+    case Op::KeepFlags:
+      must_emit({.op = code_of(op.op), .kind = op.reads}, {});
+      return cold_call(new_site(op, Site::Kind::ExplicitFlags), out_);
+    case Op::ExplicitFlags:
+      return call_slow(new_site(op, Site::Kind::ExplicitFlags));
+    default:
+      return store_flag_state(op.flags_before);
+  }
 }
 
 // -- memory and checks
@@ -422,23 +437,31 @@ void Generator::slow_operation(const MicroOp& op, Site::Kind kind) {
 // -- control
 // -------------------------------------------------------------------------------------------
 
-void Generator::store_kind(FlagKind kind) {
-  if (kind == FlagKind::Dynamic) return;
-  Operands operands{.d = {Form::Slot, Host::Rax, offsetof(cpu::CpuState, flag_kind)},
-                    .immediate = static_cast<u64>(kind)};
-  must_emit({.op = code_of(Op::Move), .width = Width::W8, .d = Form::Slot, .a = Form::Immediate},
+/// Both in one store where both are known.
+void Generator::store_flag_state(cpu::FlagState known) {
+  if (known.unknown()) return;
+  u64 kind = static_cast<u64>(known.kind), modifier = static_cast<u64>(known.modifier);
+  bool has_kind = known.kind != FlagKind::Dynamic;
+  Slot slot =
+      has_kind ? offsetof(cpu::CpuState, flag_kind) : offsetof(cpu::CpuState, flag_modifier);
+  Operands operands{.d = {Form::Slot, Host::Rax, slot},
+                    .immediate = has_kind ? kind | modifier << 8 : modifier};
+  must_emit({.op = code_of(Op::Move),
+             .width = known.known() ? Width::W16 : Width::W8,
+             .d = Form::Slot,
+             .a = Form::Immediate},
             operands);
 }
 
 void Generator::jump(const MicroOp& op) {
   write_back_vectors();
-  store_kind(op.flags_before);
+  store_flag_state(op.flags_before);
   exit_jump(new_exit(op.immediate));
 }
 
 void Generator::jump_dynamic(const MicroOp& op) {
   write_back_vectors();
-  store_kind(op.flags_before);
+  store_flag_state(op.flags_before);
   Operands operands{.a = place_of(op.a)};
   if (op.returns) {  // the table of jumps may know what the return stack does not
     must_emit(
@@ -464,7 +487,7 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
   Operands operands{.a = place_of(op.a)};
   StencilKey key{.op = code_of(op.op), .a = operands.a.form};
   if (op.op != Op::BranchNonzero) key.condition = op.condition;
-  if (op.op == Op::BranchFlags) key.kind = op.flags_before;
+  if (op.op == Op::BranchFlags) key.kind = op.reads;
   if (fused) {
     key.width = op.width;
     key.effect = op.cold_flags ? Effect::Value : Effect::Flags;
@@ -474,7 +497,7 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
   }
   if (op.op == Op::BranchFlags) operands.a = {}, key.a = Form::None;
   if (otherwise != nullptr) {
-    store_kind(otherwise->flags_before);
+    store_flag_state(otherwise->flags_before);
     write_back_vectors();
   }
   must_emit(key, operands);
@@ -503,8 +526,10 @@ void Generator::side_exit(const MicroOp& op, u64 target, Fields taken) {
   exit.from = std::move(taken);
   exit.vectors = newer_vectors();
   exit.flags = cold_flags_;
-  exit.kind =
-      op.sets_flags ? cpu::flag_kind(translator::flag_family_of(op.op), op.width) : op.flags_before;
+  exit.flag_state = op.flags_before;
+  if (op.sets_flags) {
+    exit.flag_state = {cpu::flag_kind(translator::flag_family_of(op.op), op.width), FlagKind::None};
+  }
   exit.unused = static_cast<u32>(ir_->instructions.size()) - op.instruction - 1;
 }
 

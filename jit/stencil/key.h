@@ -35,19 +35,19 @@ struct StencilKey {
   Effect effect = Effect::Value;
   Form d = Form::None, a = Form::None, b = Form::None, c = Form::None;
   Condition condition = Condition::O;
-  FlagKind kind = FlagKind::Dynamic;
+  FlagKind kind = FlagKind::Dynamic;  ///< that is read
   u8 scale = 0;
   bool tied = false;  ///< d is also the operand that it replaces (a; b of Select)
   bool wide = false;  ///< the immediate has 64 bits
   bool writes_left = false, leaves_dynamically = false;
 
   constexpr u64 encode() const {
-    u64 kind_bits = kind == FlagKind::Dynamic ? 31 : static_cast<u64>(kind);
+    u64 kind_bits = kind == FlagKind::Dynamic ? 127 : static_cast<u64>(kind);
     return u64{op} | static_cast<u64>(width) << 10 | static_cast<u64>(from) << 13 |
            static_cast<u64>(effect) << 16 | static_cast<u64>(d) << 18 | static_cast<u64>(a) << 20 |
            static_cast<u64>(b) << 22 | static_cast<u64>(c) << 24 |
-           static_cast<u64>(condition) << 26 | kind_bits << 30 | u64{scale} << 35 |
-           u64{tied} << 37 | u64{wide} << 38 | u64{writes_left} << 62 |
+           static_cast<u64>(condition) << 26 | kind_bits << 30 | u64{scale} << 37 |
+           u64{tied} << 39 | u64{wide} << 40 | u64{writes_left} << 62 |
            u64{leaves_dynamically} << 63;
   }
 };

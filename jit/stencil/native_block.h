@@ -48,7 +48,7 @@ struct Site {
   Kind kind;
   Width width = Width::W64;
   Segment segment = Segment::Ds;
-  cpu::FlagKind flags_before = cpu::FlagKind::Dynamic;
+  cpu::FlagState flags_before;
   u16 instruction = 0;
   /// Where a loaded value goes or a stored one comes from; kNoSlot: the immediate.
   translator::Slot slot = translator::kNoSlot;

@@ -176,14 +176,16 @@ TEST_CASE("an operation that does not say so leaves the lazy flags alone", "[sys
     draw.fill_tables(m);
     for (int i = 0; i < 500; ++i) {
       draw.fill_state(m);
-      m.state.flag_kind = FlagKind::Sub32;
-      m.state.flag_result = draw.bits() & 0xffffffff;
-      m.state.flag_source = draw.bits() & 0xffffffff;
+      m.state.set_lazy_flags(FlagKind::Sub32, draw.bits() & mask(Width::W32),
+                             draw.bits() & mask(Width::W32));
+      m.state.flag_modifier = FlagKind::Carry;
+      m.state.flag_patch = draw.bits();
       CpuState before = m.state;
       (void)operation.run(m.ctx, draw.operands());
-      touched += m.state.flag_kind != before.flag_kind ||
-                 m.state.flag_result != before.flag_result ||
-                 m.state.flag_source != before.flag_source;
+      touched +=
+          m.state.flag_kind != before.flag_kind || m.state.flag_modifier != before.flag_modifier ||
+          m.state.flag_patch != before.flag_patch || m.state.flag_result != before.flag_result ||
+          m.state.flag_source != before.flag_source;
     }
     INFO(operation.name);
     CHECK(touched == 0);

@@ -68,10 +68,30 @@ TEST_CASE("flags stay where something between may fault", "[flags]") {
   CHECK(text.find("Add.32 ?flags") != std::string::npos);
 }
 
-TEST_CASE("the carry that INC keeps costs nothing when flags are dead", "[flags]") {
+TEST_CASE("what keeps a flag does not read it", "[flags]") {
   std::string text = ir({0xff, 0xc0, 0x29, 0xd8});  // inc eax; sub eax, ebx
-  CHECK(text.find("GetCondition") == std::string::npos);
-  CHECK(ir({0xff, 0xc0}).find("GetCondition.64 b") != std::string::npos);
+  CHECK(text.find("Inc.32 rax") != std::string::npos);
+  CHECK(ir({0x29, 0xd8, 0xff, 0xc0}) ==  // sub eax, ebx; inc eax
+        "+000 (2 bytes)\n    rax = Sub.32 !flags rax, rbx\n"
+        "+002 (2 bytes)\n    rax = Inc.32 !flags rax\n");
+}
+
+TEST_CASE("flags of which only others are read are not computed", "[flags]") {
+  std::string text = ir({0x0f, 0xba, 0xe0, 0x03, 0xff, 0xc9, 0xf9});  // bt eax, 3; dec ecx; stc
+  CHECK(text.find("BitTestFlags.32") == std::string::npos);
+  CHECK(text.find("Dec.32 !flags") != std::string::npos);
+}
+
+TEST_CASE("a definition of some flags makes room on top of another", "[flags]") {
+  std::string kept = ir({0xff, 0xc0});  // inc eax
+  CHECK(kept.find("KeepFlags") != std::string::npos);
+  std::string moved = ir({0xff, 0xc0, 0x0f, 0xaf, 0xca});  // inc eax; imul ecx, edx
+  CHECK(moved.find("    flag_result = Move.64 flag_patch\n    rcx = Mul.32 !flags rcx, rdx\n") !=
+        std::string::npos);
+  std::string mixed = ir({0x0f, 0xaf, 0xca, 0x0f, 0xba, 0xe0, 0x03});  // imul ecx, edx; bt eax, 3
+  CHECK(mixed.find("ExplicitFlags") != std::string::npos);
+  std::string counted = ir({0x29, 0xd8, 0xd3, 0xe0});  // sub eax, ebx; shl eax, cl
+  CHECK(counted.find("StoreFlagState") != std::string::npos);
 }
 
 TEST_CASE("compare and branch are one micro-op", "[flags]") {

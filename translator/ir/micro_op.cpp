@@ -38,6 +38,9 @@ cpu::FlagFamily flag_family_of(Op op) {
 #define PENUMBRA_FAMILY_Binary(name) \
   case Op::name:                     \
     return family<cpu::name>();
+#define PENUMBRA_FAMILY_Counted(name) \
+  case Op::name:                      \
+    return family<cpu::name>();
 #define PENUMBRA_FAMILY_Ternary(name) \
   case Op::name:                      \
     return family<cpu::name>();
@@ -47,6 +50,7 @@ cpu::FlagFamily flag_family_of(Op op) {
 #define PENUMBRA_FAMILY_Widen(name)
 #define PENUMBRA_FAMILY_ReadFlags(name)
 #define PENUMBRA_FAMILY_WriteFlags(name)
+#define PENUMBRA_FAMILY_FlagState(name)
 #define PENUMBRA_FAMILY_Memory(name)
 #define PENUMBRA_FAMILY_Segmented(name)
 #define PENUMBRA_FAMILY_Check(name)
@@ -64,6 +68,8 @@ cpu::FlagFamily flag_family_of(Op op) {
   }
 }
 
+u32 flags_set_by(Op op) { return cpu::flags_of(flag_family_of(op)); }
+
 Effects effects_of(const MicroOp& op) {
   Effects effects;
   switch (shape_of(op.op)) {
@@ -78,12 +84,13 @@ Effects effects_of(const MicroOp& op) {
       effects.may_fault = op.op != Op::BeginSse;
       break;
     case Shape::ReadFlags:
-      effects.reads_flags = true;
+      effects.reads_flags =
+          op.op == Op::GetFlags ? cpu::Flag::kArithmetic : cpu::flags_of(op.condition);
       break;
     case Shape::Control:
       effects.leaves = true;
       effects.may_fault = op.op == Op::Call || op.op == Op::Raise;
-      effects.reads_flags = op.op == Op::BranchFlags;
+      if (op.op == Op::BranchFlags) effects.reads_flags = cpu::flags_of(op.condition);
       break;
     default:
       break;

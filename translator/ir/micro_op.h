@@ -37,9 +37,11 @@ enum class Shape : u8 {
   Widen,
   Unary,
   Binary,
+  Counted,
   Ternary,
   ReadFlags,
   WriteFlags,
+  FlagState,
   Memory,
   Segmented,
   Check,
@@ -66,7 +68,10 @@ struct MicroOp {
   bool cold_flags = false;  ///< sets_flags, but only slow paths and side exits want them
   bool returns = false;     ///< JumpDynamic that ends a call
   Condition condition = Condition::O;
-  FlagKind flags_before = FlagKind::Dynamic;  ///< of readers; filled in by the flag pass
+  // The flag pass fills these in.
+  cpu::FlagState flags_before;
+  /// Of readers: the kind to read, where it is partial that of the patch; Dynamic: by the state.
+  FlagKind reads = FlagKind::Dynamic;
   u8 scale = 0;
   Segment segment = Segment::Ds;
   bool b_is_immediate = false;
@@ -81,6 +86,9 @@ const char* name_of(Op op);
 /// The family of the flags that the op sets where sets_flags; Explicit for whole-register ops.
 cpu::FlagFamily flag_family_of(Op op);
 
+/// The flags that a micro-op that sets flags may change.
+u32 flags_set_by(Op op);
+
 /// A conditional jump; what it does not take is behind it.
 constexpr bool is_branch(Op op) {
   return op == Op::BranchFlags || op == Op::BranchNonzero || op == Op::BranchSub ||
@@ -91,7 +99,7 @@ constexpr bool is_branch(Op op) {
 struct Effects {
   bool may_fault = false;  ///< or exit for MMIO
   bool leaves = false;     ///< ends the block or may
-  bool reads_flags = false;
+  u32 reads_flags = 0;     ///< EFLAGS bits
   bool writes_memory = false;
 };
 Effects effects_of(const MicroOp& op);

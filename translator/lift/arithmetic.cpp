@@ -30,14 +30,10 @@ void lift_alu_carry(Lifter& l, u32 op) {
   apply(l, static_cast<Op>(op), b, Value::in(carry));
 }
 
-void lift_step(Lifter& l, u32 op) {
-  apply(l, static_cast<Op>(op), Value::in(l.condition(Condition::B)), {});
-}
-
 void lift_unary(Lifter& l, u32 op) {
   Op operation = static_cast<Op>(op);
   Width width = l.operand(0).width();
-  bool flags = operation == Op::Neg;
+  bool flags = operation != Op::Not;
   Value a = l.read_for_write(0);
   if (!l.operand(0).is_memory()) {
     l.emit({.op = operation, .width = width, .sets_flags = flags, .d = a.slot, .a = a.slot});
@@ -50,10 +46,10 @@ void lift_unary(Lifter& l, u32 op) {
 
 namespace {
 
-/// Flags of a multiplication, from its two halves and the flags before.
+/// Flags of a multiplication, from its two halves.
 void multiply_flags(Lifter& l, bool is_signed, Width width, Slot low, Value high) {
   Op op = is_signed ? Op::MulFlagsSigned : Op::MulFlagsUnsigned;
-  l.ternary_into(kNoSlot, op, width, Value::in(low), high, Value::in(l.flags()), true);
+  l.binary_into(kNoSlot, op, width, Value::in(low), high, true);
 }
 
 /// AX = AL * factor.
@@ -89,9 +85,7 @@ void lift_imul(Lifter& l, u32) {
   Value a = l.read(count - 2), b = l.read_variable(count - 1);
   Width width = l.operand(0).width();
   Slot d = gpr_slot(l.operand(0).reg);
-  Value high = Value::in(l.binary(Op::MulHighSigned, width, a, b));
-  l.binary_into(d, Op::Mul, width, a, b, false);
-  multiply_flags(l, true, width, d, high);
+  l.binary_into(d, Op::Mul, width, a, b, true);
 }
 
 void lift_mulx(Lifter& l, u32) {

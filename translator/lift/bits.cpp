@@ -5,8 +5,18 @@ namespace penumbra::translator {
 namespace {
 
 Op by_count(Op shift) {
-  if (shift == Op::Shl) return Op::ShlCount;
-  return shift == Op::Shr ? Op::ShrCount : Op::SarCount;
+  switch (shift) {
+    case Op::Shl:
+      return Op::ShlCount;
+    case Op::Shr:
+      return Op::ShrCount;
+    case Op::Sar:
+      return Op::SarCount;
+    case Op::RotateLeft:
+      return Op::RotateLeftCount;
+    default:
+      return Op::RotateRightCount;
+  }
 }
 
 u64 masked(u64 count, Width width) { return count & (width == Width::W64 ? 63 : 31); }
@@ -16,14 +26,12 @@ u64 masked(u64 count, Width width) { return count & (width == Width::W64 ? 63 : 
 void lift_shift(Lifter& l, u32 op) {
   Op shift = static_cast<Op>(op);
   Value count = l.read(1);
-  if (!count.is_immediate()) {
-    return apply(l, by_count(shift), count, Value::in(l.flags()), true);
-  }
+  if (!count.is_immediate()) return apply(l, by_count(shift), count, {});
   u64 amount = masked(count.immediate, l.operand(0).width());
   apply(l, shift, Value::of(amount), {}, amount != 0);
 }
 
-void lift_rotate(Lifter& l, u32 op) {
+void lift_rotate_carry(Lifter& l, u32 op) {
   apply(l, static_cast<Op>(op), l.read(1), Value::in(l.flags()), true);
 }
 
@@ -66,9 +74,8 @@ void lift_bit_test(Lifter& l, u32 op) {
   bool memory = l.operand(0).is_memory();
   Value delta = memory && !position.is_immediate() ? bit_string_offset(l, position) : Value::of(0);
   Value a = change == Op::Move ? l.read(0, delta) : l.read_for_write(0, delta);
-  Slot before = l.flags();
   auto set_flags = [&](Value tested) {
-    l.ternary_into(kNoSlot, Op::BitTestFlags, width, tested, position, Value::in(before), true);
+    l.binary_into(kNoSlot, Op::BitTestFlags, width, tested, position, true);
   };
   if (change == Op::Move) return set_flags(a);
   Slot old = l.temporary();
@@ -96,12 +103,6 @@ void lift_bit_scan(Lifter& l, u32 op) {
     width = Width::W64;
   }
   l.binary_into(d, static_cast<Op>(op), width, source, Value::in(d), true);
-}
-
-void lift_count_zeros(Lifter& l, u32 op) {
-  Value source = l.read(1);
-  Slot d = gpr_slot(l.operand(0).reg);
-  l.binary_into(d, static_cast<Op>(op), l.operand(0).width(), source, Value::in(l.flags()), true);
 }
 
 void lift_count(Lifter& l, u32 op) {

@@ -13,9 +13,10 @@ void set_flags(Lifter& l, Slot value) {
 }  // namespace
 
 void lift_carry(Lifter& l, u32 op) {
-  Op operation = static_cast<Op>(op);
-  u64 operand = operation == Op::And ? ~u64{cpu::Flag::kCf} : u64{cpu::Flag::kCf};
-  set_flags(l, l.binary(operation, Width::W64, Value::in(l.flags()), Value::of(operand)));
+  Slot carry = kZeroSlot;
+  if (static_cast<Op>(op) == Op::Or) carry = l.in_slot(Value::of(1));
+  if (static_cast<Op>(op) == Op::Xor) carry = l.condition(Condition::Nb);
+  l.binary_into(kNoSlot, Op::BitTestFlags, Width::W64, Value::in(carry), Value::of(0), true);
 }
 
 void lift_direction(Lifter& l, u32 set) {

@@ -36,22 +36,20 @@ void apply(Lifter& l, Op op, Value b, Value c, bool flags = true);
 void lift_alu(Lifter& l, u32 op);        ///< op0 = op(op0, op1), flags
 void lift_compare(Lifter& l, u32 op);    ///< flags of op(op0, op1)
 void lift_alu_carry(Lifter& l, u32 op);  ///< ADC, SBB
-void lift_step(Lifter& l, u32 op);       ///< INC, DEC
-void lift_unary(Lifter& l, u32 op);      ///< NOT, NEG
+void lift_unary(Lifter& l, u32 op);      ///< NOT, NEG, INC, DEC
 void lift_mul(Lifter& l, u32 high_op);   ///< MUL and IMUL by the accumulator
 void lift_imul(Lifter& l, u32);          ///< two and three operands too
 void lift_mulx(Lifter& l, u32);
 void lift_add_with_flag(Lifter& l, u32 op);  ///< ADCX, ADOX
 
 // bits.cpp
-void lift_shift(Lifter& l, u32 op);         ///< SHL, SHR, SAR
-void lift_rotate(Lifter& l, u32 op);        ///< ROL, ROR, RCL, RCR
+void lift_shift(Lifter& l, u32 op);         ///< SHL, SHR, SAR, ROL, ROR
+void lift_rotate_carry(Lifter& l, u32 op);  ///< RCL, RCR
 void lift_double_shift(Lifter& l, u32 op);  ///< SHLD, SHRD
 void lift_bit_test(Lifter& l, u32 op);      ///< BT (Op::Move), BTS, BTR, BTC
 void lift_bit_scan(Lifter& l, u32 op);
-void lift_count_zeros(Lifter& l, u32 op);  ///< LZCNT, TZCNT
-void lift_count(Lifter& l, u32 op);        ///< op0 = op(op1), flags
-void lift_bmi_binary(Lifter& l, u32 op);   ///< op0 = op(op1, op2), flags where it has any
+void lift_count(Lifter& l, u32 op);       ///< op0 = op(op1), flags
+void lift_bmi_binary(Lifter& l, u32 op);  ///< op0 = op(op1, op2), flags where it has any
 void lift_crc32(Lifter& l, u32);
 
 // flags.cpp

@@ -60,6 +60,13 @@ bool goes_on_behind(const std::vector<MicroOp>& ops, size_t branch) {
   return next.op != Op::Jump || next.instruction != ops[branch].instruction;
 }
 
+/// Of what stands before, some flags or all show through, or have to be current.
+bool keeps_flags(const MicroOp& op) {
+  Shape shape = shape_of(op.op);
+  bool partial = shape == Shape::Counted || cpu::is_partial(flag_family_of(op.op));
+  return shape == Shape::FlagState || (op.sets_flags && partial);
+}
+
 /// Whether nothing but cold code wants the flags of ops[from].
 bool only_cold_code_wants(const std::vector<MicroOp>& ops, size_t from) {
   Origin origin(ops[from]);
@@ -67,6 +74,7 @@ bool only_cold_code_wants(const std::vector<MicroOp>& ops, size_t from) {
   for (size_t i = from + 1; i < ops.size(); ++i) {
     const MicroOp& op = ops[i];
     Effects effects = effects_of(op);
+    if (keeps_flags(op)) return false;
     if (op.sets_flags) return true;
     if (effects.reads_flags) return false;
     if (effects.may_fault || effects.leaves) {

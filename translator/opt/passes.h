@@ -14,7 +14,8 @@ void remove_dead_code(Block& block);
 /// can make them from registers that still hold what they held (behind annotate_flags()).
 void cool_flags(Block& block);
 
-/// Fills in MicroOp::flags_before: the kind of the last flag operation where it is static.
+/// Fills in what MicroOps know of the flags (flags_before, reads), and inserts what they need where
+/// a definition of some flags meets another one.
 void annotate_flags(Block& block);
 
 /// A compare or test followed by the branch on it becomes one micro-op.

@@ -14,30 +14,26 @@ SlotSet slot_bit(Slot slot) {
   return bit(32 + (slot - vector_temporary_slot(0)) / 32);
 }
 
-/// c of these only carries the flags through; without flags it is not read.
-bool third_is_only_flags(Op op) {
+/// Without flags a count that may be 0 is like any other.
+Op without_flags(Op op) {
   switch (op) {
     case Op::ShlCount:
+      return Op::Shl;
     case Op::ShrCount:
+      return Op::Shr;
     case Op::SarCount:
-    case Op::RotateLeft:
-    case Op::RotateRight:
-      return true;
+      return Op::Sar;
+    case Op::RotateLeftCount:
+      return Op::RotateLeft;
+    case Op::RotateRightCount:
+      return Op::RotateRight;
     default:
-      return false;
-  }
-}
-
-void drop_flag_inputs(MicroOp& op) {
-  if (third_is_only_flags(op.op)) op.c = kZeroSlot;
-  if (op.op == Op::Inc || op.op == Op::Dec || op.op == Op::Lzcnt || op.op == Op::Tzcnt) {
-    op.b = kNoSlot;
-    op.b_is_immediate = true;
+      return op;
   }
 }
 
 struct Liveness {
-  bool flags = true;
+  u32 flags = cpu::Flag::kArithmetic;
   SlotSet slots = 0;
 };
 
@@ -49,11 +45,11 @@ bool is_pure(const MicroOp& op) {
 }
 
 /// Marks what `op` reads and forgets what it defines, going backwards.
-void step(const Block& block, const MicroOp& op, Liveness& live) {
+void step(const MicroOp& op, Liveness& live) {
   Effects effects = effects_of(op);
-  if (op.sets_flags) live.flags = false;
-  if (op.op == Op::Call) live.flags = block.calls[op.immediate].call.effects != 0 || live.flags;
-  if (effects.may_fault || effects.leaves || effects.reads_flags) live.flags = true;
+  if (op.sets_flags && shape_of(op.op) != Shape::Counted) live.flags &= ~flags_set_by(op.op);
+  live.flags |= effects.reads_flags;
+  if (effects.may_fault || effects.leaves) live.flags = cpu::Flag::kArithmetic;
   bool whole = op.width >= Width::W32 || shape_of(op.op) == Shape::Memory;
   if (whole) live.slots &= ~slot_bit(op.d);
   live.slots |= slot_bit(op.a) | slot_bit(op.b);
@@ -71,12 +67,13 @@ void remove_dead_code(Block& block) {
     if (op.instruction != instruction) live.slots = 0;
     instruction = op.instruction;
     bool vector_flags = shape_of(op.op) == Shape::VectorFlags;
-    if (op.sets_flags && !live.flags && !vector_flags) op.sets_flags = false;
+    bool seen = (live.flags & flags_set_by(op.op)) != 0;
+    if (op.sets_flags && !seen && !vector_flags) op.sets_flags = false;
     bool writes = op.sets_flags ||
                   (op.d != kNoSlot && (!is_temporary(op.d) || (live.slots & slot_bit(op.d & ~7))));
     if (is_pure(op) && !writes) continue;
-    if (!op.sets_flags) drop_flag_inputs(op);
-    step(block, op, live);
+    if (!op.sets_flags) op.op = without_flags(op.op);
+    step(op, live);
     block.ops[--kept] = op;
   }
   block.ops.erase(block.ops.begin(), block.ops.begin() + static_cast<std::ptrdiff_t>(kept));

@@ -1,8 +1,10 @@
 // Stencils that read flags, and branches on them.
 //
-// Where the kind of the last flag operation is known, its condition is computed straight from its
-// values. Where it is not (the first reader of a block), the usual kinds are tried in turn; others
-// leave by Slow, which makes the flags explicit and comes back.
+// Where the kind to read is known, the condition is computed straight from its values. Where it is
+// not (the first reader of a block), the usual kinds are tried in turn; others leave by Slow, which
+// makes the flags explicit and comes back.
+#include <tuple>
+
 #include "jit/stencil/sources/operands.h"
 
 namespace penumbra::jit {
@@ -10,22 +12,20 @@ namespace {
 
 using cpu::FlagFamily;
 
-constexpr FlagFamily family_of(FlagKind kind) {
-  return static_cast<FlagFamily>(static_cast<u8>(kind) / 4);
+/// The type of a kind's values.
+template <FlagKind K>
+using KindType = std::tuple_element_t<static_cast<u8>(K) % 4, std::tuple<u8, u16, u32, u64>>;
+
+/// Where a kind has its first value: a partial one is the modifier.
+template <FlagKind K>
+[[gnu::always_inline]] inline u64 result_of(const CpuState* s) {
+  return cpu::is_partial(K) ? s->flag_patch : s->flag_result;
 }
 
 /// The condition by the values of a kind.
 template <FlagKind K, Condition C>
 [[gnu::always_inline]] inline bool holds_of(const CpuState* s) {
-  constexpr FlagFamily kFamily = family_of(K);
-  constexpr unsigned kLog = static_cast<u8>(K) % 4;
-  if constexpr (kFamily == FlagFamily::Explicit) {
-    return cpu::holds(C, static_cast<u32>(s->flag_source));
-  } else {
-    using T = std::conditional_t<
-        kLog == 0, u8, std::conditional_t<kLog == 1, u16, std::conditional_t<kLog == 2, u32, u64>>>;
-    return cpu::condition_of<kFamily, T>(C, s->flag_result, s->flag_source);
-  }
+  return cpu::condition_of<cpu::family_of(K), KindType<K>>(C, result_of<K>(s), s->flag_source);
 }
 
 template <FlagKind K, Condition C, Form D>
@@ -42,48 +42,54 @@ PENUMBRA_STENCIL branch(PENUMBRA_STENCIL_ARGUMENTS) {
 
 template <FlagKind K, Form D>
 PENUMBRA_STENCIL get_flags(PENUMBRA_STENCIL_ARGUMENTS) {
-  constexpr FlagFamily kFamily = family_of(K);
-  constexpr unsigned kLog = static_cast<u8>(K) % 4;
-  using T = std::conditional_t<
-      kLog == 0, u8, std::conditional_t<kLog == 1, u16, std::conditional_t<kLog == 2, u32, u64>>>;
-  put<u64, D>(s, d, cpu::family_flags<kFamily, T>(s->flag_result, s->flag_source));
+  u32 flags = cpu::family_flags<cpu::family_of(K), KindType<K>>(result_of<K>(s), s->flag_source);
+  put<u64, D>(s, d, flags);
   PENUMBRA_CONTINUE(to_next);
 }
 
 // -- kinds known only at run time
 // ------------------------------------------------------------------
 
+/// Kind and modifier as one number, which is that of the kind where there is no modifier.
+[[gnu::always_inline]] inline u32 current_kind(const CpuState* s) {
+  return load_from<u16>(reinterpret_cast<const u8*>(&s->flag_kind));
+}
+
 template <Condition C>
 PENUMBRA_STENCIL branch_any(PENUMBRA_STENCIL_ARGUMENTS) {
-  bool taken;
-  switch (s->flag_kind) {
-    case FlagKind::Sub32:
-      taken = holds_of<FlagKind::Sub32, C>(s);
-      break;
-    case FlagKind::Sub64:
-      taken = holds_of<FlagKind::Sub64, C>(s);
-      break;
-    case FlagKind::Explicit:
-      taken = holds_of<FlagKind::Explicit, C>(s);
-      break;
-    default:
-      PENUMBRA_CONTINUE(to_slow);
+  u32 kind = current_kind(s);
+#define PENUMBRA_TRY(name)                                           \
+  if (kind == static_cast<u32>(FlagKind::name)) {                    \
+    if (holds_of<FlagKind::name, C>(s)) PENUMBRA_CONTINUE(to_taken); \
+    PENUMBRA_CONTINUE(to_next);                                      \
   }
-  if (taken) PENUMBRA_CONTINUE(to_taken);
-  PENUMBRA_CONTINUE(to_next);
+  PENUMBRA_TRY(Sub32)
+  PENUMBRA_TRY(Sub64)
+  PENUMBRA_TRY(Sub8)
+  PENUMBRA_TRY(Explicit)
+#undef PENUMBRA_TRY
+  PENUMBRA_CONTINUE(to_slow);
 }
 
 template <Condition C, Form D>
 PENUMBRA_STENCIL get_condition_any(PENUMBRA_STENCIL_ARGUMENTS) {
-  if (s->flag_kind != FlagKind::Explicit) PENUMBRA_CONTINUE(to_slow);
+  if (current_kind(s) != static_cast<u32>(FlagKind::Explicit)) PENUMBRA_CONTINUE(to_slow);
   put<u64, D>(s, d, holds_of<FlagKind::Explicit, C>(s));
   PENUMBRA_CONTINUE(to_next);
 }
 
 template <Form D>
 PENUMBRA_STENCIL get_flags_any(PENUMBRA_STENCIL_ARGUMENTS) {
-  if (s->flag_kind != FlagKind::Explicit) PENUMBRA_CONTINUE(to_slow);
+  if (current_kind(s) != static_cast<u32>(FlagKind::Explicit)) PENUMBRA_CONTINUE(to_slow);
   put<u64, D>(s, d, s->flag_source);
+  PENUMBRA_CONTINUE(to_next);
+}
+
+/// Slow where a definition of the kind's family may not take the modifier's place.
+template <FlagKind K>
+PENUMBRA_STENCIL keep_flags(PENUMBRA_STENCIL_ARGUMENTS) {
+  if (!cpu::replaces(cpu::family_of(K), s->flag_modifier)) [[unlikely]]
+    PENUMBRA_CONTINUE(to_slow);
   PENUMBRA_CONTINUE(to_next);
 }
 
@@ -122,20 +128,39 @@ PENUMBRA_STENCIL branch_nonzero(PENUMBRA_STENCIL_ARGUMENTS) {
 
 using List = Listing<StencilFunction, 3000>;
 
+/// Every kind that the flag pass makes an op read.
 template <class F>
 constexpr void each_kind(F f) {
   [&]<unsigned... K>(std::integer_sequence<unsigned, K...>) {
-    (f.template operator()<static_cast<FlagKind>(K)>(), ...);
-  }(std::make_integer_sequence<unsigned, static_cast<unsigned>(FlagKind::Explicit) + 1>());
+    auto call = [&]<FlagKind kKind>() {
+      constexpr FlagFamily kFamily = cpu::family_of(kKind);
+      constexpr bool kExists = kFamily != FlagFamily::None &&
+                               (cpu::has_width(kFamily) || static_cast<u8>(kKind) % 4 == 0);
+      if constexpr (kExists) f.template operator()<kKind>();
+    };
+    (call.template operator()<static_cast<FlagKind>(K)>(), ...);
+  }(std::make_integer_sequence<unsigned, static_cast<unsigned>(FlagKind::Last) + 1>());
+}
+
+/// Those that need no flag but what a definition of the family sets.
+template <FlagFamily F>
+constexpr void each_condition_of(auto f) {
+  each_condition([&]<Condition C>() {
+    if constexpr ((cpu::flags_of(C) & ~cpu::flags_of(F)) == 0) f.template operator()<C>();
+  });
 }
 
 constexpr auto make_known() {
   List list;
   each_kind([&]<FlagKind K>() {
-    each<kRegister, kSlot>([&]<Form D>() {
-      list.add({.op = code_of(Op::GetFlags), .d = D, .kind = K}, get_flags<K, D>);
-    });
-    each_condition([&]<Condition C>() {
+    if constexpr (cpu::is_partial(K)) {
+      list.add({.op = code_of(Op::KeepFlags), .kind = K}, keep_flags<K>);
+    } else {
+      each<kRegister, kSlot>([&]<Form D>() {
+        list.add({.op = code_of(Op::GetFlags), .d = D, .kind = K}, get_flags<K, D>);
+      });
+    }
+    each_condition_of<cpu::family_of(K)>([&]<Condition C>() {
       list.add({.op = code_of(Op::BranchFlags), .condition = C, .kind = K}, branch<K, C>);
       each<kRegister, kSlot>([&]<Form D>() {
         list.add({.op = code_of(Op::GetCondition), .d = D, .condition = C, .kind = K},

@@ -7,6 +7,48 @@
 namespace penumbra::jit {
 namespace {
 
+// -- shifts by the host's own instructions
+// ---------------------------------------------------------------------------------------------
+
+/// Whether the host's shift does it, whose flags are defined at these widths.
+template <class F, class T>
+constexpr bool kHostShift =
+    sizeof(T) >= 4 &&
+    (std::is_same_v<F, cpu::Shl> || std::is_same_v<F, cpu::Shr> || std::is_same_v<F, cpu::Sar> ||
+     std::is_same_v<F, cpu::RotateLeft> || std::is_same_v<F, cpu::RotateRight>);
+
+/// One instruction, whose count is the immediate, or CL where kByCount.
+template <class F, class T, bool kByCount>
+[[gnu::always_inline]] inline cpu::Result<T> host_shift(T value, [[maybe_unused]] u64 count) {
+  bool carry;
+#define PENUMBRA_SHIFT(name, instruction)                                           \
+  if constexpr (std::is_same_v<F, cpu::name> && kByCount) {                         \
+    asm(instruction " %%cl, %0" : "+r"(value), "=@ccc"(carry) : "c"(count));        \
+  } else if constexpr (std::is_same_v<F, cpu::name>) {                              \
+    asm(instruction " %2, %0" : "+r"(value), "=@ccc"(carry) : "i"(hole_immediate)); \
+  }
+  PENUMBRA_SHIFT(Shl, "shl")
+  PENUMBRA_SHIFT(Shr, "shr")
+  PENUMBRA_SHIFT(Sar, "sar")
+  PENUMBRA_SHIFT(RotateLeft, "rol")
+  PENUMBRA_SHIFT(RotateRight, "ror")
+#undef PENUMBRA_SHIFT
+  return {value, cpu::is_partial(F::kFamily) ? u64{value} : u64{carry}};
+}
+
+/// F of `first` and the second operand.
+template <class F, class T, Form B>
+[[gnu::always_inline]] inline cpu::Result<T> evaluate(CpuState* s, T first, u64 b) {
+  if constexpr (kHostShift<F, T> && B == kImmediate) {
+    return host_shift<F, T, false>(first, 0);
+  } else {
+    return F::template eval<T>(first, get<T, B, 'b'>(s, b));
+  }
+}
+
+// -- every operand in its slot
+// ---------------------------------------------------------------------------------------------
+
 template <class F, class T, Effect E>
 PENUMBRA_STENCIL unary(PENUMBRA_STENCIL_ARGUMENTS) {
   commit<F, E, kSlot>(s, d, F::template eval<T>(get<T, kSlot, 'a'>(s, a)));
@@ -14,8 +56,7 @@ PENUMBRA_STENCIL unary(PENUMBRA_STENCIL_ARGUMENTS) {
 }
 template <class F, class T, Effect E, Form B>
 PENUMBRA_STENCIL binary(PENUMBRA_STENCIL_ARGUMENTS) {
-  T right = get<T, B, 'b'>(s, b);
-  commit<F, E, kSlot>(s, d, F::template eval<T>(get<T, kSlot, 'a'>(s, a), right));
+  commit<F, E, kSlot>(s, d, evaluate<F, T, B>(s, get<T, kSlot, 'a'>(s, a), b));
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Effect E, Form B>
@@ -36,15 +77,50 @@ PENUMBRA_STENCIL unary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
 }
 template <class F, class T, Effect E, Form D, Form B>
 PENUMBRA_STENCIL binary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
-  T right = get<T, B, 'b'>(s, b);
-  commit<F, E, D>(s, d, F::template eval<T>(get<T, D, 'd'>(s, d), right));
+  commit<F, E, D>(s, d, evaluate<F, T, B>(s, get<T, D, 'd'>(s, d), b));
   PENUMBRA_CONTINUE(to_next);
 }
-template <class F, class T, Effect E, Form D, Form B>
-PENUMBRA_STENCIL ternary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
-  T left_value = get<T, D, 'd'>(s, d), right = get<T, B, 'b'>(s, b);
-  u64 third = get<u64, kSlot, 'c'>(s, c);
-  commit<F, E, D>(s, d, F::template eval<T>(left_value, right, third));
+/// F of a (kTied: of d) by a count; flags stay where that is 0.
+template <class F, class T, Effect E, Form D, Form B, bool kTied>
+PENUMBRA_STENCIL counted(PENUMBRA_STENCIL_ARGUMENTS) {
+  using Shift = typename F::Shift;
+  u64 count = get<u8, B, 'b'>(s, b);
+  T first = kTied ? get<T, D, 'd'>(s, d) : get<T, kSlot, 'a'>(s, a);
+  if (!F::sets_flags(static_cast<T>(count))) {
+    if constexpr (E != Effect::Flags) put<T, D>(s, d, first);
+    PENUMBRA_CONTINUE(to_next);
+  }
+  cpu::Result<T> result;
+  if constexpr (kHostShift<Shift, T>) {
+    result = host_shift<Shift, T, true>(first, count);
+  } else {
+    result = F::template eval<T>(first, static_cast<T>(count));
+  }
+  if constexpr (E != Effect::Flags) put<T, D>(s, d, result.value);
+  commit_counted<F, E>(s, result);
+  PENUMBRA_CONTINUE(to_next);
+}
+/// ADC or SBB by the host's own, whose flags LAHF and SETO turn into an image.
+template <class F, class T, Effect E>
+[[gnu::always_inline]] inline cpu::Result<T> host_carry(T value, T right, u32 carry) {
+#define PENUMBRA_CARRY(name, instruction)                                                     \
+  if constexpr (std::is_same_v<F, cpu::name> && E == Effect::Value) {                         \
+    asm("addb $255, %b1\n\t" instruction " %2, %0" : "+r"(value), "+&r"(carry) : "r"(right)); \
+  } else if constexpr (std::is_same_v<F, cpu::name>) {                                        \
+    asm("addb $255, %b1\n\t" instruction " %2, %0\n\tseto %%al\n\tlahf"                       \
+        : "+r"(value), "+&a"(carry)                                                           \
+        : "r"(right));                                                                        \
+  }
+  PENUMBRA_CARRY(AddCarry, "adc")
+  PENUMBRA_CARRY(SubBorrow, "sbb")
+#undef PENUMBRA_CARRY
+  return {value, carry};
+}
+template <class F, class T, Effect E, Form D, Form B, Form C>
+PENUMBRA_STENCIL carry_tied(PENUMBRA_STENCIL_ARGUMENTS) {
+  T right = get<T, B, 'b'>(s, b);
+  u32 carry = get<u8, C, 'c'>(s, c) & 1u;
+  commit<F, E, D>(s, d, host_carry<F, T, E>(get<T, D, 'd'>(s, d), right, carry));
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Form A, Form B>
@@ -55,8 +131,7 @@ PENUMBRA_STENCIL compare(PENUMBRA_STENCIL_ARGUMENTS) {
 }
 template <class F, class T, Form B>
 PENUMBRA_STENCIL binary_apart(PENUMBRA_STENCIL_ARGUMENTS) {
-  T right = get<T, B, 'b'>(s, b);
-  commit<F, Effect::Value, kRegister>(s, d, F::template eval<T>(static_cast<T>(a), right));
+  commit<F, Effect::Value, kRegister>(s, d, evaluate<F, T, B>(s, static_cast<T>(a), b));
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Form A>
@@ -142,6 +217,23 @@ constexpr void list_binary(List& list, Op op) {
   });
 }
 template <class F>
+constexpr void list_counted(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    each<Effect::ValueAndFlags, Effect::Flags>([&]<Effect E>() {
+      StencilKey key{.op = code_of(op), .width = kWidthOf<T>, .effect = E};
+      key.d = destination(E), key.a = kSlot, key.b = kSlot;
+      list.add(key, counted<F, T, E, destination(E), kSlot, false>);
+    });
+    each<kRegister, kSlot>([&]<Form D>() {
+      each<kRegister, kSlot>([&]<Form B>() {
+        StencilKey key{.op = code_of(op), .width = kWidthOf<T>, .effect = Effect::ValueAndFlags};
+        key.d = D, key.b = B, key.tied = true;
+        list.add(key, counted<F, T, Effect::ValueAndFlags, D, B, true>);
+      });
+    });
+  });
+}
+template <class F>
 constexpr void list_ternary(List& list, Op op) {
   each_width([&]<class T>(T) {
     each_effect([&]<Effect E>() {
@@ -163,6 +255,7 @@ constexpr auto make_general() {
   List list;
 #define PENUMBRA_PICK_Unary(name) list_unary<cpu::name>(list, Op::name);
 #define PENUMBRA_PICK_Binary(name) list_binary<cpu::name>(list, Op::name);
+#define PENUMBRA_PICK_Counted(name) list_counted<cpu::name>(list, Op::name);
 #define PENUMBRA_PICK_Ternary(name) list_ternary<cpu::name>(list, Op::name);
 #define PENUMBRA_PICK_Move(name)
 #define PENUMBRA_PICK_Code(name)
@@ -170,6 +263,7 @@ constexpr auto make_general() {
 #define PENUMBRA_PICK_Widen(name)
 #define PENUMBRA_PICK_ReadFlags(name)
 #define PENUMBRA_PICK_WriteFlags(name)
+#define PENUMBRA_PICK_FlagState(name)
 #define PENUMBRA_PICK_Memory(name)
 #define PENUMBRA_PICK_Segmented(name)
 #define PENUMBRA_PICK_Check(name)
@@ -207,19 +301,18 @@ constexpr void list_tied_unary(List& list, Op op) {
   });
 }
 template <class F>
-constexpr void list_tied_ternary(List& list, Op op) {
+constexpr void list_tied_carry(List& list, Op op) {
+  auto add = [&]<class T, Effect E, Form D, Form B, Form C>() {
+    StencilKey key{.op = code_of(op), .width = kWidthOf<T>, .effect = E};
+    key.d = D, key.b = B, key.c = C, key.tied = true;
+    list.add(key, carry_tied<F, T, E, D, B, C>);
+  };
   each_width([&]<class T>(T) {
     each<Effect::Value, Effect::ValueAndFlags>([&]<Effect E>() {
       each<kRegister, kSlot>([&]<Form D>() {
         each<kRegister, kSlot, kImmediate>([&]<Form B>() {
-          list.add({.op = code_of(op),
-                    .width = kWidthOf<T>,
-                    .effect = E,
-                    .d = D,
-                    .b = B,
-                    .c = kSlot,
-                    .tied = true},
-                   ternary_tied<F, T, E, D, B>);
+          add.template operator()<T, E, D, B, kRegister>();
+          add.template operator()<T, E, D, B, kSlot>();
         });
       });
     });
@@ -271,15 +364,20 @@ constexpr auto make_registers() {
   list_tied_binary<cpu::Shl>(list, Op::Shl);
   list_tied_binary<cpu::Shr>(list, Op::Shr);
   list_tied_binary<cpu::Sar>(list, Op::Sar);
-  list_tied_binary<cpu::Inc>(list, Op::Inc);
-  list_tied_binary<cpu::Dec>(list, Op::Dec);
+  list_tied_binary<cpu::RotateLeft>(list, Op::RotateLeft);
+  list_tied_binary<cpu::RotateRight>(list, Op::RotateRight);
+  list_tied_unary<cpu::Inc>(list, Op::Inc);
+  list_tied_unary<cpu::Dec>(list, Op::Dec);
   list_tied_binary<cpu::Mul>(list, Op::Mul);
   list_tied_unary<cpu::Not>(list, Op::Not);
   list_tied_unary<cpu::Neg>(list, Op::Neg);
-  list_tied_ternary<cpu::AddCarry>(list, Op::AddCarry);
-  list_tied_ternary<cpu::SubBorrow>(list, Op::SubBorrow);
+  list_tied_carry<cpu::AddCarry>(list, Op::AddCarry);
+  list_tied_carry<cpu::SubBorrow>(list, Op::SubBorrow);
   list_compare<cpu::Sub>(list, Op::Sub);
   list_compare<cpu::And>(list, Op::And);
+  list_compare<cpu::BitTestFlags>(list, Op::BitTestFlags);
+  list_compare<cpu::MulFlagsUnsigned>(list, Op::MulFlagsUnsigned);
+  list_compare<cpu::MulFlagsSigned>(list, Op::MulFlagsSigned);
   list_apart<cpu::Add>(list, Op::Add);
   list_apart<cpu::Sub>(list, Op::Sub);
   list_apart<cpu::And>(list, Op::And);
@@ -288,7 +386,8 @@ constexpr auto make_registers() {
   list_apart<cpu::Shl>(list, Op::Shl);
   list_apart<cpu::Shr>(list, Op::Shr);
   list_apart<cpu::Sar>(list, Op::Sar);
-  list_apart<cpu::Ror>(list, Op::Ror);
+  list_apart<cpu::RotateLeft>(list, Op::RotateLeft);
+  list_apart<cpu::RotateRight>(list, Op::RotateRight);
   list_apart<cpu::Mul>(list, Op::Mul);
   list_apart<cpu::MulHighUnsigned>(list, Op::MulHighUnsigned);
   list_apart<cpu::MulHighSigned>(list, Op::MulHighSigned);
