@@ -41,9 +41,22 @@ using Broadcastq = Broadcast<u64>;
 /// VPERM2F128: four bits of the immediate choose each half of the result.
 struct PermuteHalves {
   using Only256 = V256;
+#ifdef __AVX2__
+  [[gnu::always_inline]] static V256 eval(V256 a, V256 b, u8 immediate) {
+    V256 choices =
+        _mm256_srlv_epi32(_mm256_set1_epi32(immediate), _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
+    V256 high = _mm256_and_si256(_mm256_slli_epi32(choices, 2), _mm256_set1_epi32(4));
+    V256 index = _mm256_or_si256(high, _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3));
+    V256 x = _mm256_permutevar8x32_epi32(a, index), y = _mm256_permutevar8x32_epi32(b, index);
+    V256 second = _mm256_srai_epi32(_mm256_slli_epi32(choices, 30), 31);
+    V256 nothing = _mm256_srai_epi32(_mm256_slli_epi32(choices, 28), 31);
+    return _mm256_andnot_si256(nothing, _mm256_blendv_epi8(x, y, second));
+  }
+#else
   [[gnu::always_inline]] static V256 eval(V256 a, V256 b, u8 immediate) {
     return join(half(a, b, immediate), half(a, b, immediate >> 4));
   }
+#endif
 
  private:
   [[gnu::always_inline]] static V128 half(V256 a, V256 b, unsigned choice) {
@@ -57,10 +70,14 @@ struct PermuteHalves {
 struct PermuteDwords {
   using Only256 = V256;
   [[gnu::always_inline]] static V256 eval(V256 a, V256 b) {
+#ifdef __AVX2__
+    return _mm256_permutevar8x32_epi32(b, a);
+#else
     using Dwords = LaneArray<u32, V256>;
     Dwords index = Dwords::of(a), from = Dwords::of(b), to;
     for (unsigned i = 0; i < 8; ++i) to.at[i] = from.at[index.at[i] & 7];
     return to.vector();
+#endif
   }
 };
 
@@ -68,10 +85,18 @@ struct PermuteDwords {
 struct PermuteQuadwords {
   using Only256 = V256;
   [[gnu::always_inline]] static V256 eval(V256 a, u8 immediate) {
+#ifdef __AVX2__
+    V256 choices = _mm256_srlv_epi32(_mm256_set1_epi32(immediate << 1),
+                                     _mm256_setr_epi32(0, 0, 2, 2, 4, 4, 6, 6));
+    V256 even = _mm256_and_si256(choices, _mm256_set1_epi32(6));
+    V256 index = _mm256_or_si256(even, _mm256_setr_epi32(0, 1, 0, 1, 0, 1, 0, 1));
+    return _mm256_permutevar8x32_epi32(a, index);
+#else
     using Quadwords = LaneArray<u64, V256>;
     Quadwords from = Quadwords::of(a), to;
     for (unsigned i = 0; i < 4; ++i) to.at[i] = from.at[immediate >> (2 * i) & 3];
     return to.vector();
+#endif
   }
 };
 

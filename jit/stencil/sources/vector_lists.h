@@ -21,10 +21,11 @@ constexpr bool is_left_out(Op op) {
                                   op == Op::Mpsadbw || op == Op::Blendpd);
 #ifdef __AVX2__
   bool tables = false;
+  bool permutes = op >= Op::Permilps && op <= Op::PermilpdImmediate;
 #else
   bool tables = op == Op::KeepDoubles;
-#endif
   bool permutes = op >= Op::PermuteHalves && op <= Op::PermilpdImmediate;
+#endif
   bool calls = !cpu::kWholeV256 && ((op >= Op::Fmaddps && op <= Op::Fmsubaddpd) ||
                                     (op >= Op::Cvtph2ps && op <= Op::Cvtps2phCurrent));
   return wide || tables || permutes || calls || (op >= Op::Aesenc && op <= Op::Aeskeygenassist);
