@@ -165,6 +165,7 @@ struct CpuState {
   u64 saved_temporaries[2] = {};
   /// Names the mode and the code mappings in force; equal keys mean that a cached jump holds.
   u64 execute_key = 0;
+  u64 jump_seed = 0;  ///< of the key: spreads the jumps of address spaces over the table of jumps
   /// Where calls will return to, for generated code: byte offset of the newest entry.
   struct ReturnEntry {
     u64 rip = 0, key = 0;
@@ -174,15 +175,16 @@ struct CpuState {
   static constexpr u32 kReturns = 16;
   ReturnEntry returns[kReturns];
   u32 newest_return = 0;
-  /// Blocks by the address of their code in the host, for generated code: kJumps entries of the
-  /// engine that runs.
+  /// Where jumps lead, for generated code: kJumps entries of the engine that runs.
   struct JumpEntry {
-    const void* place = nullptr;
-    u64 mode = 0;
+    u64 rip = 0, key = ~0ull;  ///< of the target, and execute_key
     const void* code = nullptr;
-    u64 unused = 0;
+    u64 code_base = 0;  ///< there
   };
   static constexpr u32 kJumps = 4096;
+  static constexpr u64 jump_index(u64 rip, u64 seed) {
+    return (rip ^ (rip >> 12) ^ seed) % kJumps;
+  }
   JumpEntry* jumps = nullptr;
   u64 code_mode = 0;        ///< the code-mode word of the blocks that run
   u64 linear_mask = ~0ull;  ///< what linear addresses of code are truncated to

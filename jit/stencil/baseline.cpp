@@ -129,7 +129,7 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
     }
     case Leave::Reason::Stale:
       s.rip = slow_.rip_at(static_cast<NativeBlock*>(leave.record)->ir.start);
-      jump_at(linear_rip(s)) = {};
+      jump_at(s) = {};
       break;
     case Leave::Reason::Stopped:
       if (stop_ != Stop::Lookup) return nullptr;
@@ -144,7 +144,8 @@ const u8* Baseline::next(CpuState& s) {
   stop_ = Stop::Slice;
   if (s.instructions_left <= 0) return nullptr;
   if (const u8* code = remembered_jump(s)) return code;
-  NativeBlock* block = find_or_translate(s);
+  NativeBlock* block = known_block(s);
+  if (block == nullptr) block = find_or_translate(s);
   if (block != nullptr) remember_jump(s, *block);
   return code_of(block);
 }
@@ -258,30 +259,36 @@ bool Baseline::renew(CpuState& s, NativeExit& exit) {
   return true;
 }
 
-CpuState::JumpEntry& Baseline::jump_at(u64 linear) {
-  return jumps_[(linear ^ (linear >> 12)) % CpuState::kJumps];
+CpuState::JumpEntry& Baseline::jump_at(const CpuState& s) {
+  return jumps_[CpuState::jump_index(s.rip, s.jump_seed)];
 }
 
 u64 Baseline::linear_rip(const CpuState& s) const {
   return (s.rip + s.code_segment_base) & s.linear_mask;
 }
 
+/// With code_base that of RIP.
 void Baseline::remember_jump(CpuState& s, const NativeBlock& block) {
   refresh_key(s);
-  jump_at(linear_rip(s)) = {block.place.key.code, mode_, block.code};
+  jump_at(s) = {s.rip, s.execute_key, block.code, s.code_base};
 }
 
 /// As generated code looks up a jump.
 const u8* Baseline::remembered_jump(CpuState& s) {
   refresh_key(s);
+  const CpuState::JumpEntry& entry = jump_at(s);
+  if (entry.rip != s.rip || entry.key != s.execute_key) return nullptr;
+  s.code_base = entry.code_base;
+  return static_cast<const u8*>(entry.code);
+}
+
+/// Where the table in force has RIP's code, and it was translated, in whatever address space.
+NativeBlock* Baseline::known_block(CpuState& s) {
   u64 linear = linear_rip(s);
   const u8* place = mmu_.table()->for_execute(linear);
-  const CpuState::JumpEntry& entry = jump_at(linear);
-  bool hit =
-      place != nullptr && entry.place == place && entry.mode == mode_ && slow_.valid_target(s.rip);
-  if (!hit) return nullptr;
+  if (place == nullptr || !slow_.valid_target(s.rip)) return nullptr;
   s.code_base = s.rip - (linear & kPageMask);
-  return static_cast<const u8*>(entry.code);
+  return cache_.find({place, mode_});
 }
 
 /// The mode and the code mappings in force; the epoch is unique over address spaces.
@@ -289,6 +296,7 @@ void Baseline::refresh_key(CpuState& s) {
   mmu::ShadowTable* table = mmu_.table();
   s.table = table;
   s.execute_key = table->execute_epoch << 24 | (mode_ & 0xffffff);
+  s.jump_seed = table->execute_epoch * kSpread;
 }
 
 // -- code memory

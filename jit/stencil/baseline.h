@@ -48,6 +48,7 @@ class Baseline {
 
  private:
   static constexpr u64 kCodeBytes = 64ull << 20;
+  static constexpr u64 kSpread = 389;  ///< jumps of neighbouring epochs do not meet
   static constexpr u32 kRegions = 8;
   static constexpr size_t kMostVersions = 4;  ///< of a block, beside the valid one
 
@@ -64,10 +65,11 @@ class Baseline {
   void set_segment_base(u64 base);
   bool goes_on(CpuState& s, const Site& site);
   const u8* settle(CpuState& s);
-  CpuState::JumpEntry& jump_at(u64 linear);
+  CpuState::JumpEntry& jump_at(const CpuState& s);
   u64 linear_rip(const CpuState& s) const;
   void remember_jump(CpuState& s, const NativeBlock& block);
   const u8* remembered_jump(CpuState& s);
+  NativeBlock* known_block(CpuState& s);
   void refresh_key(CpuState& s);
   void make_room(u32 bytes);
   void forget_jumps(CpuState& s);

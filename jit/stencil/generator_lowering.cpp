@@ -468,12 +468,10 @@ void Generator::jump_dynamic(const MicroOp& op) {
         {.op = code_of(Special::DispatchReturn), .a = operands.a.form, .leaves_dynamically = true},
         operands);
     for (u8* field : continuations(HoleKind::Slow)) connect(field, out_);
-  } else {
-    operands.d = {Form::Slot, Host::Rax, offsetof(cpu::CpuState, rip)};
-    must_emit({.op = code_of(Op::Move), .width = Width::W64, .d = Form::Slot, .a = operands.a.form},
-              operands);
+    operands.a = place_of(op.a);
   }
-  must_emit({.op = code_of(Special::Dispatch), .leaves_dynamically = true}, {});
+  must_emit({.op = code_of(Special::Dispatch), .a = operands.a.form, .leaves_dynamically = true},
+            operands);
   Fields misses = continuations(HoleKind::Slow);
   for (u8* field : misses) {
     jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),

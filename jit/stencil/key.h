@@ -18,7 +18,7 @@ enum class Form : u8 { None, Register, Slot, Immediate };
 enum class Special : u16 {
   Enter = 0x380,   ///< block entry: charges the immediate; Exit where the slice does not hold it
   FarLink,         ///< inline cache of a jump to another page; Slow where it does not fit
-  Dispatch,        ///< to the block at state.rip by the jump cache; Slow where it is not there
+  Dispatch,        ///< to RIP = a, which goes to state.rip, by the jump cache; Slow: not there
   DispatchReturn,  ///< to RIP = a, which goes to state.rip, by the return stack
   PushReturn,      ///< return stack: RIP a, the immediate is the host address of its landing
   Landing,         ///< behind a return: code_base = RIP - immediate

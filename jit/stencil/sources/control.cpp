@@ -1,11 +1,10 @@
 // Stencils of control: block entry, jumps that leave a page, calls' return stack.
 //
-// A jump to another page first compares the execute key, which stands for the mode and the code
-// mappings in force. Where that is another one, and for jumps by the table of blocks, the shadow
-// table tells where RIP's code is: a block does not depend on its linear address.
+// Every shortcut holds for one execute key, which stands for the mode and the code mappings in
+// force. Where that is another one, C++ asks the shadow table where RIP's code is: a block does not
+// depend on its linear address.
 #include "jit/stencil/far_link.h"
 #include "jit/stencil/sources/operands.h"
-#include "jit/stencil/sources/probe.h"
 
 namespace penumbra::jit {
 namespace {
@@ -27,33 +26,19 @@ PENUMBRA_STENCIL far_link(PENUMBRA_STENCIL_ARGUMENTS) {
   PENUMBRA_CONTINUE(to_next);
 }
 
-/// Whether the table in force holds the code at `linear`; where it is in the host.
-[[gnu::always_inline]] inline bool find_place(const CpuState* s, u64 linear, const u8*& place) {
-  const mmu::ShadowEntry& entry = entry_of(s, linear);
-  if (entry.execute_tag != page_of(linear)) [[unlikely]]
-    return false;
-  place = reinterpret_cast<const u8*>(linear + entry.addend);
-  return true;
-}
-[[gnu::always_inline]] inline u64 linear_of(const CpuState* s, u64 rip) {
-  return (rip + s->code_segment_base) & s->linear_mask;
-}
-
 [[gnu::always_inline]] inline StencilFunction* code_at(const void* code) {
   return reinterpret_cast<StencilFunction*>(const_cast<void*>(code));
 }
 
-/// To state.rip.
+/// To RIP = a, which goes to state.rip.
+template <Form A>
 PENUMBRA_STENCIL dispatch(PENUMBRA_STENCIL_ARGUMENTS) {
-  u64 linear = linear_of(s, s->rip);
-  const u8* place;
-  if (!find_place(s, linear, place)) [[unlikely]]
+  u64 rip = get<u64, A, 'a'>(s, a);
+  s->rip = rip;
+  const auto& entry = s->jumps[CpuState::jump_index(rip, s->jump_seed)];
+  if (entry.rip != rip || entry.key != s->execute_key) [[unlikely]]
     PENUMBRA_CONTINUE(to_slow);
-  asm volatile("" ::: "memory");  // RIP is read again: registers are few
-  const auto& entry = s->jumps[(linear ^ (linear >> 12)) % CpuState::kJumps];
-  if (entry.place != place || entry.mode != s->code_mode) [[unlikely]]
-    PENUMBRA_CONTINUE(to_slow);
-  s->code_base = s->rip - (linear & kPageMask);
+  s->code_base = entry.code_base;
   PENUMBRA_CONTINUE(code_at(entry.code));
 }
 
@@ -109,11 +94,11 @@ constexpr auto make() {
   Listing<StencilFunction, 20> list;
   list.add({.op = code_of(Special::Enter), .writes_left = true}, enter);
   list.add({.op = code_of(Special::FarLink), .wide = true}, far_link);
-  list.add({.op = code_of(Special::Dispatch), .leaves_dynamically = true}, dispatch);
   list.add({.op = code_of(Special::Landing)}, landing);
   each<kRegister, kSlot>([&]<Form A>() {
     list.add({.op = code_of(Special::DispatchReturn), .a = A, .leaves_dynamically = true},
              dispatch_return<A>);
+    list.add({.op = code_of(Special::Dispatch), .a = A, .leaves_dynamically = true}, dispatch<A>);
     list.add({.op = code_of(Special::PushReturn), .a = A, .wide = true}, push_return<A>);
     list.add({.op = code_of(Special::CheckCanonical), .a = A}, check_canonical<A>);
     list.add({.op = code_of(Special::CheckLimit), .a = A}, check_limit<A>);
