@@ -295,8 +295,11 @@ void Generator::flag_state(const MicroOp& op) {
     case Op::KeepFlags:
       must_emit({.op = code_of(op.op), .kind = op.reads}, {});
       return cold_call(new_site(op, Site::Kind::ExplicitFlags), out_);
-    case Op::ExplicitFlags:
-      return call_slow(new_site(op, Site::Kind::ExplicitFlags));
+    case Op::ExplicitFlags: {
+      u32 site = new_site(op, Site::Kind::ExplicitFlags);
+      list_vectors(sites_[site]);
+      return call_slow(site);
+    }
     default:
       return store_flag_state(op.flags_before);
   }
