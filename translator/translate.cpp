@@ -12,7 +12,7 @@ namespace {
 
 constexpr u32 kLongest = 15;
 /// Of a block; few have more.
-constexpr size_t kUsualOps = 40, kUsualInstructions = 12;
+constexpr size_t kUsualOps = 24, kUsualInstructions = 12;
 
 /// Whether the guest keeps changing the instruction's immediate, and nothing else of it.
 bool changes_alone(const CodeView& code, u32 offset, const frontend::Instruction& instruction) {

@@ -183,7 +183,7 @@ NativeBlock* Baseline::translate(const CodeSource::Location& at) {
   }
   make_room(Generator::most_bytes(translated->ir));
   auto block = generator_.generate(std::move(*translated), memory_);
-  if (source_.patched().any(block->place)) block->keep_original();
+  if (may_return(block->place)) block->keep_original();
   counters_.code_bytes += block->size;
   for (HostCodeObserver* observer : observers_) {
     observer->generated({block->code, block->size, at.physical, block->ir.mode});
@@ -194,26 +194,39 @@ NativeBlock* Baseline::translate(const CodeSource::Location& at) {
 
 void Baseline::drop(NativeBlock& block) {
   if (block.original == nullptr) return cache_.invalidate(block);
-  auto& versions = versions_[block.place.key];
-  if (versions.size() == kMostVersions) {
-    cache_.bury(std::move(versions.front()));
-    versions.erase(versions.begin());
+  auto& blocks = versions_[block.place.key].blocks;
+  if (blocks.size() == kMostVersions) {
+    cache_.bury(std::move(blocks.front()));
+    blocks.erase(blocks.begin());
   }
-  versions.push_back(cache_.remove(block));
+  blocks.push_back(cache_.remove(block));
 }
 
 NativeBlock* Baseline::revive(const BlockKey& key) {
   auto found = versions_.find(key);
   if (found == versions_.end()) return nullptr;
-  auto& versions = found->second;
-  auto fits =
-      std::ranges::find_if(versions, [](const auto& block) { return block->is_original(); });
-  if (fits == versions.end()) return nullptr;
-  auto block = std::move(*fits);
-  versions.erase(fits);
-  block->revive();
-  source_.mark(block->place);
-  return cache_.insert(std::move(block));
+  auto& [blocks, strangers] = found->second;
+  auto fits = std::ranges::find_if(blocks, [](const auto& block) { return block->is_original(); });
+  if (fits != blocks.end()) {
+    strangers = 0;
+    auto block = std::move(*fits);
+    blocks.erase(fits);
+    block->revive();
+    source_.mark(block->place);
+    return cache_.insert(std::move(block));
+  }
+  if (++strangers == kMostStrangers) {
+    for (auto& block : blocks) cache_.bury(std::move(block));
+    blocks.clear();
+  }
+  return nullptr;
+}
+
+/// Whether it is worth keeping the block for when its code is changed.
+bool Baseline::may_return(const BlockPlace& place) const {
+  if (!source_.patched().any(place)) return false;
+  auto found = versions_.find(place.key);
+  return found == versions_.end() || found->second.strangers < kMostStrangers;
 }
 
 /// The target of an exit that is not linked, or whose cache does not fit; nullptr with stop_ set.
@@ -312,9 +325,9 @@ void Baseline::make_room(u32 bytes) {
   for (NativeBlock* block : generated_[region]) cache_.invalidate(*block);
   generated_[region].clear();
   for (auto& [key, versions] : versions_) {
-    std::erase_if(versions, [&](const auto& block) { return in_region(*block); });
+    std::erase_if(versions.blocks, [&](const auto& block) { return in_region(*block); });
   }
-  std::erase_if(versions_, [](const auto& entry) { return entry.second.empty(); });
+  std::erase_if(versions_, [](const auto& entry) { return entry.second.blocks.empty(); });
   forget_jumps(context_.state);
   cache_.collect_if(in_region);
   for (HostCodeObserver* observer : observers_) {

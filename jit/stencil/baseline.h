@@ -51,11 +51,14 @@ class Baseline {
   static constexpr u64 kSpread = 389;  ///< jumps of neighbouring epochs do not meet
   static constexpr u32 kRegions = 8;
   static constexpr size_t kMostVersions = 4;  ///< of a block, beside the valid one
+  /// Code that was other code so often in a row is not expected back.
+  static constexpr u32 kMostStrangers = 16;
 
   NativeBlock* find_or_translate(CpuState& s);
   NativeBlock* find(const CodeSource::Location& at);
   NativeBlock* translate(const CodeSource::Location& at);
   NativeBlock* revive(const BlockKey& key);
+  bool may_return(const BlockPlace& place) const;
   bool renew(CpuState& s, NativeExit& exit);
   static FarLinkCache cache_of(const CpuState& s, const NativeBlock& target, u64 from_base,
                                u64 offset);
@@ -96,7 +99,11 @@ class Baseline {
   /// Every block with code in a region, valid or not: they live as long as the region.
   std::array<std::vector<NativeBlock*>, kRegions> generated_;
   /// Blocks of patched code, invalid now, that are valid again where their bytes come back.
-  std::unordered_map<BlockKey, std::vector<std::unique_ptr<NativeBlock>>, KeyHash> versions_;
+  struct Versions {
+    std::vector<std::unique_ptr<NativeBlock>> blocks;
+    u32 strangers = 0;  ///< contents that were none of them, since one was
+  };
+  std::unordered_map<BlockKey, Versions, KeyHash> versions_;
   std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(CpuState::kJumps);
   std::vector<HostCodeObserver*> observers_;
   Counters counters_;

@@ -5,16 +5,11 @@
 namespace penumbra::translator {
 namespace {
 
-struct OpFacts {
-  const char* name;
-  Shape shape;
-};
-
-constexpr OpFacts kFacts[] = {
-#define PENUMBRA_OP(name, shape) {#name, Shape::shape},
+constexpr const char* kNames[] = {
+#define PENUMBRA_OP(name, shape) #name,
 #include "translator/ir/ops.def"
 #undef PENUMBRA_OP
-#define PENUMBRA_VECTOR_OP(name, shape) {#name, Shape::shape},
+#define PENUMBRA_VECTOR_OP(name, shape) #name,
 #include "cpu/semantics/vector_ops.def"
 #undef PENUMBRA_VECTOR_OP
 };
@@ -27,8 +22,7 @@ constexpr cpu::FlagFamily family() {
 
 }  // namespace
 
-Shape shape_of(Op op) { return kFacts[static_cast<u16>(op)].shape; }
-const char* name_of(Op op) { return kFacts[static_cast<u16>(op)].name; }
+const char* name_of(Op op) { return kNames[static_cast<u16>(op)]; }
 
 cpu::FlagFamily flag_family_of(Op op) {
   switch (op) {
@@ -69,33 +63,5 @@ cpu::FlagFamily flag_family_of(Op op) {
 }
 
 u32 flags_set_by(Op op) { return cpu::flags_of(flag_family_of(op)); }
-
-Effects effects_of(const MicroOp& op) {
-  Effects effects;
-  switch (shape_of(op.op)) {
-    case Shape::Memory:
-      effects.may_fault = true;
-      effects.writes_memory = op.op == Op::Store || op.op == Op::StoreVector;
-      break;
-    case Shape::Segmented:
-      effects.may_fault = true;
-      break;
-    case Shape::Check:
-      effects.may_fault = op.op != Op::BeginSse;
-      break;
-    case Shape::ReadFlags:
-      effects.reads_flags =
-          op.op == Op::GetFlags ? cpu::Flag::kArithmetic : cpu::flags_of(op.condition);
-      break;
-    case Shape::Control:
-      effects.leaves = true;
-      effects.may_fault = op.op == Op::Call || op.op == Op::Raise;
-      if (op.op == Op::BranchFlags) effects.reads_flags = cpu::flags_of(op.condition);
-      break;
-    default:
-      break;
-  }
-  return effects;
-}
 
 }  // namespace penumbra::translator

@@ -81,7 +81,15 @@ struct MicroOp {
   u16 instruction = 0;  ///< index into Block::instructions
 };
 
-Shape shape_of(Op op);
+constexpr Shape kShapes[] = {
+#define PENUMBRA_OP(name, shape) Shape::shape,
+#include "translator/ir/ops.def"
+#undef PENUMBRA_OP
+#define PENUMBRA_VECTOR_OP(name, shape) Shape::shape,
+#include "cpu/semantics/vector_ops.def"
+#undef PENUMBRA_VECTOR_OP
+};
+constexpr Shape shape_of(Op op) { return kShapes[static_cast<u16>(op)]; }
 const char* name_of(Op op);
 /// The family of the flags that the op sets where sets_flags; Explicit for whole-register ops.
 cpu::FlagFamily flag_family_of(Op op);
@@ -102,7 +110,25 @@ struct Effects {
   u32 reads_flags = 0;     ///< EFLAGS bits
   bool writes_memory = false;
 };
-Effects effects_of(const MicroOp& op);
+constexpr Effects effects_of(const MicroOp& op) {
+  switch (shape_of(op.op)) {
+    case Shape::Memory:
+      return {.may_fault = true, .writes_memory = op.op == Op::Store || op.op == Op::StoreVector};
+    case Shape::Segmented:
+      return {.may_fault = true};
+    case Shape::Check:
+      return {.may_fault = op.op != Op::BeginSse};
+    case Shape::ReadFlags:
+      return {.reads_flags =
+                  op.op == Op::GetFlags ? cpu::Flag::kArithmetic : cpu::flags_of(op.condition)};
+    case Shape::Control:
+      return {.may_fault = op.op == Op::Call || op.op == Op::Raise,
+              .leaves = true,
+              .reads_flags = op.op == Op::BranchFlags ? cpu::flags_of(op.condition) : 0};
+    default:
+      return {};
+  }
+}
 
 /// Slots of CpuState by name.
 constexpr Slot gpr_slot(u8 number) {
