@@ -3,6 +3,17 @@
 #include <algorithm>
 
 namespace penumbra::jit {
+namespace {
+
+/// Each once: a block that repeats a loop says them again.
+std::vector<translator::CodeRange> in_order(std::vector<translator::CodeRange> ranges) {
+  std::ranges::sort(ranges, {}, &translator::CodeRange::offset);
+  auto again = std::ranges::unique(ranges, {}, &translator::CodeRange::offset);
+  ranges.erase(again.begin(), again.end());
+  return ranges;
+}
+
+}  // namespace
 
 Expected<CodeSource::Location> CodeSource::locate(u32 mode) {
   cpu::CpuState& s = context_.state;
@@ -43,7 +54,7 @@ Expected<CodeSource::Translated> CodeSource::translate(const Location& at, u32 m
     place.next_page_size = block->end - kPageSize;
     place.next_page_code = view.next_page.data();
   }
-  place.loaded = std::move(block->loaded);
+  place.loaded = in_order(std::move(block->loaded));
   mark(place);
   ++counters_.blocks;
   counters_.instructions += block->instructions.size();

@@ -164,6 +164,21 @@ TEST_CASE("an immediate that a loop patches in every round, within its own block
   CHECK(guest.reg(Reg::Rax) == 1 + 5050 - 1);
 }
 
+TEST_CASE("an immediate that is one of two that a loop patches in every round", "[smc]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  guest.load(BareGuest::kCode, {0xb9, 60,   0,    0,    0,           // mov ecx, 60
+                                0x31, 0xc0,                          // xor eax, eax
+                                0x48, 0x05, 1,    0,    0,    0,     // add rax, 1      <- patched
+                                0x48, 0x05, 2,    0,    0,    0,     // add rax, 2      <- patched
+                                0xff, 0x05, 0xf0, 0xff, 0xff, 0xff,  // inc dword [rip-16]
+                                0xff, 0x05, 0xf0, 0xff, 0xff, 0xff,  // inc dword [rip-16]
+                                0xff, 0xc9,                          // dec ecx
+                                0x75, 0xe4,                          // jnz to the first add
+                                kHlt});
+  guest.run_to_halt();
+  CHECK(guest.reg(Reg::Rax) == 3 * 60 + 59 * 60);
+}
+
 TEST_CASE("an immediate that is patched by DMA, between other stores to its page", "[smc]") {
   BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0,        // mov eax, 1

@@ -41,7 +41,7 @@ struct Block {
   std::vector<MicroOp> ops;
   std::vector<InstructionSite> instructions;
   std::vector<CallSite> calls;
-  std::vector<CodeRange> loaded;  ///< bytes that the block loads when it runs, in order
+  std::vector<CodeRange> loaded;  ///< bytes that the block loads when it runs
 };
 
 /// One line a micro-op, under one a guest instruction; for --dump=ir and tests.
