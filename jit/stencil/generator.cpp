@@ -40,6 +40,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   far_patches_.clear();
   landings_.clear();
   held_.fill(kNoSlot);
+  comparison_.reset();
   vectors_.fill({});
   instruction_ = 0;
   cold_flags_ = nullptr;
@@ -55,6 +56,10 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   for (size_t i = 0; i < ops.size(); ++i) {
     mark(CodeMark::Part::MicroOp, i);
     next_ = i + 1 < ops.size() ? &ops[i + 1] : nullptr;
+    if (ops[i].op == Op::GetCondition && select_by_condition(ops[i], ops[i + 1])) {
+      ++i;
+      continue;
+    }
     if (!translator::is_branch(ops[i].op)) {
       lower(ops[i]);
       continue;

@@ -89,6 +89,13 @@ class Generator {
     u64 value;  ///< index of a site, or offset of a landing
   };
 
+  /// The last CMP or TEST, as long as its operands are where they were.
+  struct Comparison {
+    Place a, b;
+    u64 immediate = 0;
+    Width width = Width::W64;
+  };
+
   // -- places of operands (generator_places.cpp)
   Place place_of(Slot slot) const;
   Place destination(Slot slot, Width width);
@@ -99,6 +106,7 @@ class Generator {
   void reload(Slot slot);
   void spill_temporary(u32 index);
   void spill_temporaries();
+  void forget_overwritten(u32 clobbers, const Place& d);
   /// As a stencil reads it that takes the operand from memory.
   static Place in_memory(Slot slot);
 
@@ -163,6 +171,9 @@ class Generator {
   void select(const MicroOp& op);
   void address(const MicroOp& op);
   void read_flags(const MicroOp& op);
+  bool read_comparison(const MicroOp& op, StencilKey key, Operands operands);
+  void begin_instruction(const MicroOp& op);
+  bool select_by_condition(const MicroOp& condition, const MicroOp& select);
   void set_flags(const MicroOp& op);
   void memory(const MicroOp& op);
   void check_aligned(const MicroOp& op);
@@ -215,6 +226,7 @@ class Generator {
   std::vector<Exit> exits_;
   std::vector<Patch> site_patches_, far_patches_, landings_;
   u16 instruction_ = 0;
+  std::optional<Comparison> comparison_;
   const MicroOp* cold_flags_ = nullptr;              ///< the definition in force that is not kept
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
   std::array<Vector, 16> vectors_{};                 ///< by number

@@ -26,14 +26,24 @@ bool fits_signed_32(u64 value) {
   return static_cast<i64>(value) == static_cast<i32>(static_cast<i64>(value));
 }
 
+/// Whether an operand stays where it is behind its instruction: words of temporaries are used anew.
+bool outlives_instruction(Form form, Slot slot) {
+  return form != Form::Slot || !translator::is_temporary(slot);
+}
+
 }  // namespace
 
+/// Temporaries live until their instruction ends.
+void Generator::begin_instruction(const MicroOp& op) {
+  if (op.instruction == instruction_) return;
+  held_.fill(kNoSlot);
+  forget_vector_temporaries();
+  instruction_ = op.instruction;
+}
+
 void Generator::lower(const MicroOp& op) {
-  if (op.instruction != instruction_) {
-    held_.fill(kNoSlot);
-    forget_vector_temporaries();
-    instruction_ = op.instruction;
-  }
+  begin_instruction(op);
+  if (op.sets_flags) comparison_.reset();
   if (op.sets_flags) cold_flags_ = op.cold_flags ? &op : nullptr;
   if (!op.cold_flags) return lower_kept(op);
   if (op.d == kNoSlot) return;
@@ -133,12 +143,15 @@ bool Generator::pure_compare(const MicroOp& op) {
   }
   Operands operands{.a = place_of(op.a)};
   operands.b = second(op, operands);
-  return emit({.op = code_of(op.op),
-               .width = op.width,
-               .effect = Effect::Flags,
-               .a = operands.a.form,
-               .b = operands.b.form},
-              operands);
+  StencilKey key{.op = code_of(op.op), .width = op.width, .effect = Effect::Flags};
+  key.a = operands.a.form, key.b = operands.b.form;
+  if (!emit(key, operands)) return false;
+  bool lasts = outlives_instruction(operands.a.form, operands.a.slot) &&
+               outlives_instruction(operands.b.form, operands.b.slot);
+  if (lasts && (op.op == Op::Sub || op.op == Op::And)) {
+    comparison_ = {operands.a, operands.b, operands.immediate, op.width};
+  }
+  return true;
 }
 
 /// d is another register than the operands: in one stencil, or moved first and then tied.
@@ -159,6 +172,9 @@ bool Generator::pure_apart(const MicroOp& op) {
                  .a = operands.a.form,
                  .b = operands.b.form};
   if (shape == Shape::Widen) key.from = op.from;
+  bool word = operands.d.form == Form::Slot && op.d >= translator::gpr_slot(8) &&
+              op.d < translator::temporary_slot(0);
+  if (op.op == Op::Move && op.width < Width::W32 && word) key.from = Width::W64;
   key.wide = op.width == Width::W64 && operands.a.form == Form::Immediate &&
              !fits_signed_32(operands.immediate);
   if (emit(key, operands)) return true;
@@ -272,6 +288,7 @@ void Generator::read_flags(const MicroOp& op) {
   Operands operands{.d = destination(op.d, Width::W64)};
   StencilKey key{.op = code_of(op.op), .d = operands.d.form, .kind = op.reads};
   if (op.op == Op::GetCondition) key.condition = op.condition;
+  if (read_comparison(op, key, operands)) return;
   if (!emit(key, operands)) {
     operands.d = in_memory(op.d);
     key.d = Form::Slot;
@@ -279,6 +296,34 @@ void Generator::read_flags(const MicroOp& op) {
   }
   if (!continuations(HoleKind::Slow).empty())
     cold_call(new_site(op, Site::Kind::ExplicitFlags), last_);
+}
+
+/// By the operands of the last comparison, if the flags are still its.
+bool Generator::read_comparison(const MicroOp& op, StencilKey key, Operands operands) {
+  if (!comparison_ || op.reads == FlagKind::Dynamic || op.op == Op::GetFlags) return false;
+  if (op.op == Op::BranchFlags || key.d == Form::Register) {
+    operands.a = comparison_->a;
+    operands.b = comparison_->b;
+    operands.immediate = comparison_->immediate;
+    if (key.op != code_of(Op::Select)) key.width = comparison_->width;
+    key.a = operands.a.form;
+    key.b = operands.b.form;
+    return emit(key, operands);
+  }
+  return false;
+}
+
+/// GetCondition and the Select that alone uses it, behind a comparison.
+bool Generator::select_by_condition(const MicroOp& condition, const MicroOp& select) {
+  bool pair = select.op == Op::Select && select.c == condition.d && select.d == select.b &&
+              !select.b_is_immediate && select.instruction == condition.instruction;
+  if (!pair || !comparison_) return false;
+  begin_instruction(condition);
+  Operands operands{.d = place_of(select.d), .c = place_of(select.a)};
+  StencilKey key{.op = code_of(Op::Select), .width = select.width, .d = operands.d.form};
+  key.c = operands.c.form, key.condition = condition.condition, key.kind = condition.reads;
+  key.tied = true;
+  return read_comparison(condition, key, operands);
 }
 
 void Generator::set_flags(const MicroOp& op) {
@@ -415,6 +460,7 @@ void Generator::vector(const MicroOp& op) {
 void Generator::execute(const MicroOp& op) {
   spill_temporaries();
   evict_vectors();
+  comparison_.reset();
   u32 site = new_site(op, Site::Kind::Execute);
   sites_[site].immediate = programs_.size();
   programs_.push_back(op);
@@ -424,6 +470,7 @@ void Generator::execute(const MicroOp& op) {
 void Generator::slow_operation(const MicroOp& op, Site::Kind kind) {
   spill_temporaries();
   evict_vectors();
+  comparison_.reset();
   u32 site = new_site(op, kind);
   sites_[site].immediate = op.immediate;
   sites_[site].slot = op.d;
@@ -501,7 +548,9 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
     store_flag_state(otherwise->flags_before);
     write_back_vectors();
   }
-  must_emit(key, operands);
+  bool compared = op.op == Op::BranchFlags && read_comparison(op, key, operands);
+  if (!compared) must_emit(key, operands);
+  if (fused) comparison_.reset();
   u8* start = last_;
   Fields taken = continuations(HoleKind::Taken);
   if (!continuations(HoleKind::Slow).empty()) {

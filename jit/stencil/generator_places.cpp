@@ -166,6 +166,19 @@ bool Generator::values_fit(const Stencil& stencil, const Operands& operands) con
   return true;
 }
 
+/// The host register or slot `d` and what `clobbers` names hold something new.
+void Generator::forget_overwritten(u32 clobbers, const Place& d) {
+  if (!comparison_) return;
+  for (const Place* place : {&comparison_->a, &comparison_->b}) {
+    bool in_register = place->form == Form::Register;
+    bool lost =
+        in_register && (clobbers >> number_of(place->host) & 1) != 0 && !pinned_index(place->slot);
+    bool same_host = in_register && d.form == Form::Register && d.host == place->host;
+    bool same_slot = d.slot != kNoSlot && place->slot != kNoSlot && d.slot / 8 == place->slot / 8;
+    if (lost || same_host || same_slot) return comparison_.reset();
+  }
+}
+
 /// False where there is no such stencil or its registers or values do not fit. What the stencil
 /// overwrites besides its result is kept.
 bool Generator::emit(const StencilKey& key, const Operands& operands) {
@@ -196,6 +209,7 @@ bool Generator::emit(const StencilKey& key, const Operands& operands) {
   if (operands.d.form == Form::Slot) reload(operands.d.slot);
   last_ = last;
   last_stencil_ = stencil;
+  forget_overwritten(clobbers, operands.d);
   return true;
 }
 

@@ -99,6 +99,40 @@ PENUMBRA_STENCIL set_flags(PENUMBRA_STENCIL_ARGUMENTS) {
   PENUMBRA_CONTINUE(to_next);
 }
 
+// -- conditions of a comparison whose operands are still there
+// ---------------------------------------------------------------------------------------------
+
+/// C of a SUB or AND of the operands, whose flags are kept already.
+template <FlagKind K, Condition C, Form A, Form B>
+[[gnu::always_inline]] inline bool compares(CpuState* s, u64 a, u64 b) {
+  using T = KindType<K>;
+  constexpr FlagFamily kFamily = cpu::family_of(K);
+  // A copy of its own, or the compiler passes on one operand for the other where they are equal.
+  asm("" : "+r"(a));
+  T left_value = get<T, A, 'a'>(s, a), right = get<T, B, 'b'>(s, b);
+  T result = static_cast<T>(kFamily == FlagFamily::Sub ? left_value - right : left_value & right);
+  return cpu::condition_of<kFamily, T>(C, result, right);
+}
+
+template <FlagKind K, Condition C, Form A, Form B>
+PENUMBRA_STENCIL get_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
+  d = compares<K, C, A, B>(s, a, b);
+  PENUMBRA_CONTINUE(to_next);
+}
+template <FlagKind K, Condition C, Form A, Form B>
+PENUMBRA_STENCIL branch_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
+  if (compares<K, C, A, B>(s, a, b)) PENUMBRA_CONTINUE(to_taken);
+  PENUMBRA_CONTINUE(to_next);
+}
+/// d = a and b compare ? c : d
+template <FlagKind K, Condition C, class T, Form A, Form B, Form From>
+PENUMBRA_STENCIL select_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
+  T chosen = get<T, From, 'c'>(s, c), other = static_cast<T>(d);
+  asm("" : "+r"(chosen));
+  d = compares<K, C, A, B>(s, a, b) ? chosen : other;
+  PENUMBRA_CONTINUE(to_next);
+}
+
 // -- fused compare and branch, and branches on a value
 // ---------------------------------------------
 
@@ -212,6 +246,68 @@ constexpr auto make_fused() {
   return list;
 }
 
+/// The operands' forms.
+template <class F>
+constexpr void each_comparison(F f) {
+  f.template operator()<kRegister, kRegister>();
+  f.template operator()<kRegister, kSlot>();
+  f.template operator()<kRegister, kImmediate>();
+  f.template operator()<kSlot, kRegister>();
+  f.template operator()<kSlot, kSlot>();
+  f.template operator()<kSlot, kImmediate>();
+}
+
+/// Conditions that compilers ask for behind CMP (Sub) and TEST.
+template <FlagFamily F>
+constexpr void each_usual(auto f) {
+  using enum Condition;
+  each<Z, Nz, S, Ns, Le, Nle>(f);
+  if constexpr (F == FlagFamily::Sub) each<B, Nb, Be, Nbe, L, Nl>(f);
+}
+
+template <FlagFamily F>
+constexpr auto make_comparisons() {
+  List list;
+  each_width([&]<class T>(T) {
+    constexpr FlagKind K = cpu::flag_kind(F, kWidthOf<T>);
+    each_usual<F>([&]<Condition C>() {
+      each_comparison([&]<Form A, Form B>() {
+        StencilKey key{.width = kWidthOf<T>, .a = A, .b = B, .condition = C, .kind = K};
+        key.op = code_of(Op::BranchFlags);
+        list.add(key, branch_comparison<K, C, A, B>);
+        key.op = code_of(Op::GetCondition);
+        key.d = kRegister;
+        list.add(key, get_comparison<K, C, A, B>);
+      });
+    });
+  });
+  return list;
+}
+
+constexpr auto make_selections() {
+  List list;
+  auto add = [&]<FlagKind K, class T>(T) {
+    each_usual<FlagFamily::Sub>([&]<Condition C>() {
+      each_comparison([&]<Form A, Form B>() {
+        each<kRegister, kSlot>([&]<Form From>() {
+          StencilKey key{
+              .op = code_of(Op::Select), .width = kWidthOf<T>, .a = A, .b = B, .c = From};
+          key.d = kRegister, key.condition = C, key.kind = K, key.tied = true;
+          list.add(key, select_comparison<K, C, T, A, B, From>);
+        });
+      });
+    });
+  };
+  add.template operator()<FlagKind::Sub32>(u32{});
+  add.template operator()<FlagKind::Sub32>(u64{});
+  add.template operator()<FlagKind::Sub64>(u32{});
+  add.template operator()<FlagKind::Sub64>(u64{});
+  return list;
+}
+
+PENUMBRA_LIST kSubComparisons = listed<make_comparisons<FlagFamily::Sub>>();
+PENUMBRA_LIST kAndComparisons = listed<make_comparisons<FlagFamily::Logic>>();
+PENUMBRA_LIST kSelections = listed<make_selections>();
 PENUMBRA_LIST kKnown = listed<make_known>();
 PENUMBRA_LIST kAny = listed<make_any>();
 PENUMBRA_LIST kFusedSub = listed<make_fused<FlagFamily::Sub>>();

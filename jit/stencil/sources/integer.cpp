@@ -140,11 +140,12 @@ PENUMBRA_STENCIL unary_apart(PENUMBRA_STENCIL_ARGUMENTS) {
   PENUMBRA_CONTINUE(to_next);
 }
 /// d = c ? a : d
-template <class T, Form A, Form C>
+template <class T, Form D, Form A, Form C>
 PENUMBRA_STENCIL select_tied(PENUMBRA_STENCIL_ARGUMENTS) {
-  T chosen = get<T, A, 'a'>(s, a);
+  T chosen = get<T, A, 'a'>(s, a), other = get<T, D, 'd'>(s, d);
+  asm("" : "+r"(chosen), "+r"(other));  // values are selected, not addresses
   u64 condition = get<u64, C, 'c'>(s, c);
-  put<T, kRegister>(s, d, cpu::Select::eval<T>(chosen, static_cast<T>(d), condition).value);
+  put<T, D>(s, d, cpu::Select::eval<T>(chosen, other, condition).value);
   PENUMBRA_CONTINUE(to_next);
 }
 
@@ -154,6 +155,14 @@ PENUMBRA_STENCIL select_tied(PENUMBRA_STENCIL_ARGUMENTS) {
 template <class T, Form D, Form A>
 PENUMBRA_STENCIL move(PENUMBRA_STENCIL_ARGUMENTS) {
   put<T, D>(s, d, get<T, A, 'a'>(s, a));
+  PENUMBRA_CONTINUE(to_next);
+}
+/// Into a slot by its whole word, so that who reads all of that does not wait for two stores.
+template <class T, Form A>
+PENUMBRA_STENCIL move_into_word(PENUMBRA_STENCIL_ARGUMENTS) {
+  u64 word = get<u64, kSlot, 'd'>(s, d);
+  put_register<T>(word, get<T, A, 'a'>(s, a));
+  put<u64, kSlot>(s, d, word);
   PENUMBRA_CONTINUE(to_next);
 }
 template <Form D>
@@ -406,15 +415,21 @@ constexpr auto make_moves() {
     });
     each<kRegister, kSlot>([&]<Form A>() {
       each<kRegister, kSlot>([&]<Form C>() {
-        list.add({.op = code_of(Op::Select),
-                  .width = kWidthOf<T>,
-                  .d = kRegister,
-                  .a = A,
-                  .c = C,
-                  .tied = true},
-                 select_tied<T, A, C>);
+        StencilKey key{.op = code_of(Op::Select), .width = kWidthOf<T>, .a = A, .c = C};
+        key.tied = true;
+        key.d = kRegister;
+        list.add(key, select_tied<T, kRegister, A, C>);
+        key.d = kSlot;
+        list.add(key, select_tied<T, kSlot, A, C>);
       });
     });
+    if constexpr (sizeof(T) < 4) {
+      each<kRegister, kSlot, kImmediate>([&]<Form A>() {
+        StencilKey key{.op = code_of(Op::Move), .width = kWidthOf<T>, .from = Width::W64};
+        key.d = kSlot, key.a = A;
+        list.add(key, move_into_word<T, A>);
+      });
+    }
   });
   each<kRegister, kSlot>([&]<Form D>() {
     list.add({.op = code_of(Op::Move), .width = Width::W64, .d = D, .a = kImmediate, .wide = true},
