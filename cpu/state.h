@@ -189,6 +189,8 @@ struct CpuState {
   u64 code_mode = 0;        ///< the code-mode word of the blocks that run
   u64 linear_mask = ~0ull;  ///< what linear addresses of code are truncated to
   u64 retired = 0;          ///< instructions retired up to the current slice's start
+  /// The host's x87 unit holds what of `x87` that unit has; never outside of generated code.
+  bool x87_on_host = false;
 
   // -- system state ------------------------------------------------------------------------------
   SegmentRegister ldtr, tr;

@@ -36,6 +36,31 @@ Image image_of(const HostOperands& in) {
 
 }  // namespace
 
+void load_host(const X87State& state) {
+  Image image;
+  image.control = state.control;
+  image.status = state.status;
+  for (unsigned i = 0; i < 8; ++i) {
+    const X87Register& value = st(state, i);
+    image.st[i].mantissa = value.mantissa;
+    image.st[i].exponent = value.exponent;
+    if (state.tags >> i & 1) image.tags &= static_cast<u16>(~(kEmptyTag << (2 * i)));
+  }
+  asm volatile("frstor %0" : : "m"(image));
+}
+
+void save_host(X87State& state) {
+  Image image;
+  asm volatile("fnsave %0" : "=m"(image));
+  state.control = (image.control & Control::kWritable) | Control::kFixed;
+  state.status = image.status;
+  state.tags = 0;
+  for (unsigned i = 0; i < 8; ++i) {
+    copy_register(st(state, i), {image.st[i].mantissa, image.st[i].exponent});
+    if (!tag_is_empty(image.tags, i)) set_full(state, i - state.top());
+  }
+}
+
 HostResult run_image(HostInstruction instruction, const HostOperands& in, void* memory) {
   u16 host_control;
   Image image = image_of(in);

@@ -6,6 +6,7 @@
 // the number of results is known, they need no way round (host_compute). Every other case goes
 // through a state image, in which the host itself responds to empty registers, a full stack and
 // unmasked exceptions, exactly as the guest's unit has to.
+// Generated code may instead keep the guest's whole state on the host's unit for a while.
 // The host's control word is restored; its exceptions and its register contents are not. Exceptions
 // that the guest has too may stay set on the host, since clearing them costs more than the rest.
 #pragma once
@@ -183,6 +184,16 @@ inline HostOperands top_operands(const X87State& state, unsigned count, bool pus
   in.full = pushes && !is_empty(state, 7);
   return in;
 }
+
+/// Whether the whole state may be on the host's unit while the guest's instructions run there as
+/// they are: nothing that they do can raise an exception.
+inline bool may_be_on_host(const X87State& state) {
+  return all_masked(state) && !(state.status & Status::kEs);
+}
+/// All registers, the control, status and tag words; not the pointers and FOP, which stay with us.
+void load_host(const X87State& state);
+/// Takes them back and leaves the host's unit as it is at program start.
+void save_host(X87State& state);
 
 /// Puts the registers that top_operands() took back, moves TOP, and merges the status.
 void commit_top(X87State& state, const HostOperands& in, const HostResult& out, u16 conditions);

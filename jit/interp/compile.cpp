@@ -19,6 +19,7 @@ Handler handler_for(const MicroOp& op) {
     case Shape::Binary:
     case Shape::Counted:
     case Shape::Ternary:
+    case Shape::Divide:
       return integer_handler(op);
     case Shape::ReadFlags:
     case Shape::WriteFlags:

@@ -1,4 +1,5 @@
 // Handlers that leave a block or may: jumps, named operations, raised faults, checks.
+#include "cpu/semantics/divide.h"
 #include "cpu/semantics/vector_checked.h"
 #include "jit/interp/handler_support.h"
 #include "jit/interp/handlers.h"
@@ -79,6 +80,24 @@ PENUMBRA_HANDLER check_fpu(PENUMBRA_HANDLER_ARGUMENTS) {
   PENUMBRA_NEXT;
 }
 
+template <class T, bool kSigned>
+PENUMBRA_HANDLER check_divide(PENUMBRA_HANDLER_ARGUMENTS) {
+  if (!cpu::divides<T, kSigned>(get<T>(s, u->a), get<T>(s, u->c), get<T>(s, u->b))) [[unlikely]] {
+    engine(s).slow().set_fault(Fault::of(Vector::De));
+    return stop_before(s, u, left, Stop::Fault);
+  }
+  PENUMBRA_NEXT;
+}
+
+Handler check_divide_handler(const MicroOp& op) {
+  Handler handler = nullptr;
+  bool is_signed = op.immediate != 0;
+  for_width(op.width, [&]<class T>(T) {
+    handler = is_signed ? check_divide<T, true> : check_divide<T, false>;
+  });
+  return handler;
+}
+
 PENUMBRA_HANDLER begin_sse(PENUMBRA_HANDLER_ARGUMENTS) {
   s->mxcsr = cpu::begin_checked(s->mxcsr);
   PENUMBRA_NEXT;
@@ -128,6 +147,8 @@ Handler control_handler(const MicroOp& op) {
       return raise;
     case Op::CheckTarget:
       return check_target;
+    case Op::CheckDivide:
+      return check_divide_handler(op);
     case Op::CheckFpu:
       return check_fpu;
     case Op::BeginSse:

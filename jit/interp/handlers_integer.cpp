@@ -1,4 +1,5 @@
 // Handlers of the pure integer micro-ops: one instance per template, width and operand form.
+#include "cpu/semantics/divide.h"
 #include "jit/interp/handler_support.h"
 #include "jit/interp/handlers.h"
 
@@ -148,6 +149,21 @@ Handler extend_handler(const MicroOp& op) {
   return handler;
 }
 
+template <class T, bool kSigned>
+PENUMBRA_HANDLER divide(PENUMBRA_HANDLER_ARGUMENTS) {
+  T low = get<T>(s, u->a), divisor = get<T>(s, u->b), high = get<T>(s, u->c);
+  put<T>(s, u->d, cpu::quotient<T, kSigned>(low, high, divisor));
+  PENUMBRA_NEXT;
+}
+
+Handler divide_handler(const MicroOp& op) {
+  Handler handler = nullptr;
+  bool is_signed = op.op == Op::DivideSigned;
+  for_width(op.width,
+            [&]<class T>(T) { handler = is_signed ? divide<T, true> : divide<T, false>; });
+  return handler;
+}
+
 Handler move_handler(const MicroOp& op) {
   Handler handler = nullptr;
   for_width(op.width, [&]<class T>(T) { handler = op.a == kNoSlot ? move_immediate<T> : move<T>; });
@@ -189,6 +205,9 @@ Handler integer_handler(const MicroOp& op) {
     case Op::ZeroExtend:
     case Op::SignExtend:
       return extend_handler(op);
+    case Op::DivideUnsigned:
+    case Op::DivideSigned:
+      return divide_handler(op);
 #define PENUMBRA_PICK_Unary(name) \
   case Op::name:                  \
     return unary_handler<cpu::name>(op);
@@ -201,6 +220,7 @@ Handler integer_handler(const MicroOp& op) {
 #define PENUMBRA_PICK_Ternary(name) \
   case Op::name:                    \
     return ternary_handler<cpu::name>(op);
+#define PENUMBRA_PICK_Divide(name)
 #define PENUMBRA_PICK_Move(name)
 #define PENUMBRA_PICK_Code(name)
 #define PENUMBRA_PICK_Address(name)

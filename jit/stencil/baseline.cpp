@@ -6,8 +6,10 @@
 #include <cstring>
 
 #include "common/log.h"
+#include "cpu/semantics/divide.h"
 #include "cpu/semantics/vector_checked.h"
-#include "jit/interp/uop.h"
+#include "cpu/x87/host_unit_x86.h"
+#include "jit/interp/handler_support.h"
 #include "jit/stencil/host_level.h"
 #include "jit/stencil/host_listing.h"
 #include "jit/stencil/thunks.h"
@@ -97,7 +99,11 @@ Stop Baseline::run(CodeMode mode) {
   s.jumps = jumps_.data();
   s.baseline = this;
   const u8* code = next(s);
-  while (code != nullptr) code = resume(s, enter_native(&s, code));
+  while (code != nullptr) {
+    Leave leave = enter_native(&s, code);
+    take_back_unit(s);
+    code = resume(s, leave);
+  }
   return stop_;
 }
 
@@ -157,7 +163,8 @@ const u8* Baseline::code_of(const NativeBlock* block) {
 // -- finding and making blocks
 // -----------------------------------------------------------------------
 
-NativeBlock* Baseline::find_or_translate(CpuState&) {
+NativeBlock* Baseline::find_or_translate(CpuState& s) {
+  take_back_unit(s);
   ++counters_.lookups;
   auto location = source_.locate(mode_);
   if (!location) {
@@ -232,6 +239,7 @@ bool Baseline::may_return(const BlockPlace& place) const {
 /// The target of an exit that is not linked, or whose cache does not fit; nullptr with stop_ set.
 const u8* Baseline::follow(CpuState& s, NativeExit& exit) {
   if (renew(s, exit)) return exit.target->code;
+  take_back_unit(s);
   u64 evictions = counters_.evictions, from_base = s.code_base;
   s.rip = slow_.rip_at(exit.offset);
   stop_ = Stop::Slice;
@@ -373,8 +381,36 @@ bool Baseline::stop_before(CpuState& s, const Site& site, Stop stop) {
   return false;
 }
 
+namespace {
+
+/// What is quick and computes nothing in floating point.
+bool leaves_unit_alone(Site::Kind kind) {
+  return kind == Site::Kind::Linear || kind == Site::Kind::ExplicitFlags ||
+         kind == Site::Kind::Divide;
+}
+
+}  // namespace
+
+/// C++ finds the x87 state in its place and the host's unit as its ABI says.
+void Baseline::take_back_unit(CpuState& s) {
+  if (!s.x87_on_host) return;
+  cpu::x87::save_host(s.x87);
+  s.x87_on_host = false;
+}
+
+void Baseline::set_unit_pointers(CpuState& s, const Site& site) {
+  const UnitMark& mark = site.owner->unit_marks[site.unit_mark];
+  s.x87.ip = slow_.rip_at(mark.offset);
+  s.x87.cs = s.seg(Segment::Cs).selector;
+  s.x87.opcode = mark.opcode;
+  if (mark.data != Segment::None) s.x87.ds = s.seg(mark.data).selector;
+}
+
 const u8* Baseline::slow_path(CpuState& s, const Site& site) {
+  if (site.unit_mark != Site::kNoMark) set_unit_pointers(s, site);
+  if (!leaves_unit_alone(site.kind)) take_back_unit(s);
   if (goes_on(s, site)) return kBehindSite;
+  take_back_unit(s);
   return stop_ == Stop::Retired || stop_ == Stop::Fault ? settle(s) : nullptr;
 }
 
@@ -406,6 +442,10 @@ bool Baseline::goes_on(CpuState& s, const Site& site) {
       store_to<u64>(bytes + site.slot, linear);
       return true;
     }
+    case Site::Kind::Divide:
+      if (divides(s, site)) return true;
+      slow_.set_fault(Fault::of(Vector::De));
+      return stop_before(s, site, Stop::Fault);
     case Site::Kind::CheckFpu:
       if (!slow_.check_fpu()) return stop_before(s, site, Stop::Fault);
       return true;
@@ -480,6 +520,17 @@ bool Baseline::store(CpuState& s, const Site& site) {
   return done || stop_before(s, site, Stop::Fault);
 }
 
+bool Baseline::divides(const CpuState& s, const Site& site) const {
+  bool divides = false;
+  for_width(site.width, [&]<class T>(T) {
+    auto value = [&](Slot slot) { return load_from<T>(reinterpret_cast<const u8*>(&s) + slot); };
+    T low = value(site.slot), high = value(site.third), divisor = value(site.address);
+    divides = site.immediate != 0 ? cpu::divides<T, true>(low, high, divisor)
+                                  : cpu::divides<T, false>(low, high, divisor);
+  });
+  return divides;
+}
+
 bool Baseline::next_page(CpuState& s, const Site& site) {
   NativeBlock& block = *site.owner;
   auto same = source_.same_code(source_.next_page(), block.place.next_page_code);
@@ -504,6 +555,11 @@ bool Baseline::call(CpuState& s, const Site& site) {
     return false;
   }
   refresh_key(s);
+  bool unit = site.detail.call->call.effects & translator::RunsOnUnit;
+  if (unit && cpu::x87::may_be_on_host(s.x87)) {
+    cpu::x87::load_host(s.x87);
+    s.x87_on_host = true;
+  }
   return true;
 }
 

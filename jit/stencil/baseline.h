@@ -3,6 +3,7 @@
 // The same contract as tier 0 (jit/interp/interpreter.h): from state.rip until a reason to stop, at
 // an exact instruction boundary with all state current. What generated code leaves out ends in
 // Stop::Single: one instruction for tier 0.
+// Between its instructions, generated code may keep the guest's x87 state on the host's unit.
 #pragma once
 
 #include "common/host_code.h"
@@ -82,7 +83,10 @@ class Baseline {
   bool store(CpuState& s, const Site& site);
   bool changes(const NativeBlock& block, u64 linear, u32 size);
   bool call(CpuState& s, const Site& site);
+  bool divides(const CpuState& s, const Site& site) const;
   bool next_page(CpuState& s, const Site& site);
+  void take_back_unit(CpuState& s);
+  void set_unit_pointers(CpuState& s, const Site& site);
 
   cpu::CpuContext& context_;
   mmu::Mmu& mmu_;

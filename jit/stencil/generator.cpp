@@ -39,6 +39,8 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   site_patches_.clear();
   far_patches_.clear();
   landings_.clear();
+  unit_marks_.clear();
+  unit_mark_ = Site::kNoMark;
   held_.fill(kNoSlot);
   comparison_.reset();
   vectors_.fill({});
@@ -94,6 +96,7 @@ void Generator::finish(CodeSource::Translated&& translated) {
   emit_leave({}, block_, thunks_.leave_stale);
   emit_leave(entry_exits_, block_, thunks_.leave_slice);
 
+  block_->unit_marks = unit_marks_;
   block_->place = translated.place;
   block_->ir = std::move(translated.ir);
   block_->ir.ops = {};
@@ -155,6 +158,7 @@ u32 Generator::new_site(const MicroOp& op, Site::Kind kind) {
                     .segment = op.segment,
                     .flags_before = op.flags_before,
                     .instruction = op.instruction,
+                    .unit_mark = unit_mark_,
                     .immediate = op.immediate});
   return static_cast<u32>(sites_.size() - 1);
 }
@@ -244,6 +248,7 @@ void Generator::emit_exits() {
     for (u8* field : exits_[i].from) connect(field, out_);
     for (const HeldVector& held : exits_[i].vectors) store_vector(held);
     if (exits_[i].flags != nullptr) make_flags(*exits_[i].flags);
+    store_unit_pointers(exits_[i].unit_mark);
     store_flag_state(exits_[i].flag_state);
     if (exits_[i].unused != 0) {  // add r13, unused
       bytes({0x49, 0x81, 0xc5});

@@ -80,6 +80,7 @@ class Generator {
     Fields far_misses;
     // -- of a branch that the block goes on behind
     const MicroOp* flags = nullptr;  ///< as ColdCall::flags
+    u16 unit_mark = Site::kNoMark;
     cpu::FlagState flag_state;
     u32 unused = 0;                        ///< instructions of the block that do not run
     std::vector<HeldVector> vectors = {};  ///< that are newer than their slots
@@ -107,6 +108,7 @@ class Generator {
   void spill_temporary(u32 index);
   void spill_temporaries();
   void forget_overwritten(u32 clobbers, const Place& d);
+  static Slot slow_slot(const Place& place);
   /// As a stencil reads it that takes the operand from memory.
   static Place in_memory(Slot slot);
 
@@ -169,6 +171,8 @@ class Generator {
   bool pure_apart(const MicroOp& op);
   void pure_general(const MicroOp& op);
   void select(const MicroOp& op);
+  void divide(const MicroOp& op);
+  void check_divide(const MicroOp& op);
   void address(const MicroOp& op);
   void read_flags(const MicroOp& op);
   bool read_comparison(const MicroOp& op, StencilKey key, Operands operands);
@@ -178,6 +182,7 @@ class Generator {
   void memory(const MicroOp& op);
   void check_aligned(const MicroOp& op);
   void check_target(const MicroOp& op);
+  void check_fpu(const MicroOp& op);
   void vector(const MicroOp& op);
   void execute(const MicroOp& op);
   void slow_operation(const MicroOp& op, Site::Kind kind);
@@ -191,6 +196,15 @@ class Generator {
   void store_flag_state(cpu::FlagState known);
   void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
   Place second(const MicroOp& op, Operands& operands);
+
+  // -- x87 (generator_x87.cpp)
+  bool unit_operation(const MicroOp& op);
+  Fields unit_probe(const MicroOp& op, bool stores, u32 size);
+  Fields unit_masks();
+  void unit_flags();
+  void mark_unit(const penumbra::Operands& operands);
+  void store_unit_pointers();
+  void store_unit_pointers(u16 mark);
 
   // -- layout
   void mark(CodeMark::Part part, size_t op = 0);
@@ -224,6 +238,8 @@ class Generator {
   std::vector<MicroOp> programs_;
   std::vector<ColdCall> cold_calls_;
   std::vector<Exit> exits_;
+  std::vector<UnitMark> unit_marks_;
+  u16 unit_mark_ = Site::kNoMark;  ///< whose pointers are not stored yet
   std::vector<Patch> site_patches_, far_patches_, landings_;
   u16 instruction_ = 0;
   std::optional<Comparison> comparison_;

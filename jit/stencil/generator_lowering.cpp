@@ -64,6 +64,8 @@ void Generator::lower_kept(const MicroOp& op) {
       return pure(op);
     case Shape::Code:
       return code_value(op);
+    case Shape::Divide:
+      return divide(op);
     case Shape::Address:
       return address(op);
     case Shape::ReadFlags:
@@ -78,13 +80,15 @@ void Generator::lower_kept(const MicroOp& op) {
       return op.op == Op::Linear ? slow_operation(op, Site::Kind::Linear) : check_aligned(op);
     case Shape::Check:
       if (op.op == Op::CheckTarget) return check_target(op);
-      if (op.op == Op::CheckFpu) return slow_operation(op, Site::Kind::CheckFpu);
+      if (op.op == Op::CheckDivide) return check_divide(op);
+      if (op.op == Op::CheckFpu) return check_fpu(op);
       return slow_operation(op, op.op == Op::BeginSse ? Site::Kind::BeginSse : Site::Kind::EndSse);
     case Shape::Hint:
       return push_return(op);
     case Shape::Control:
       if (op.op == Op::Jump) return jump(op);
       if (op.op == Op::JumpDynamic) return jump_dynamic(op);
+      if (op.op == Op::Call && unit_operation(op)) return;
       return slow_operation(op, op.op == Op::Call ? Site::Kind::Call : Site::Kind::Raise);
     default:
       return vector(op);
@@ -249,6 +253,16 @@ void Generator::select(const MicroOp& op) {
   pure_general(op);
 }
 
+void Generator::divide(const MicroOp& op) {
+  Operands operands{.a = place_of(op.a), .b = place_of(op.b), .c = place_of(op.c)};
+  operands.d = destination(op.d, op.width);
+  StencilKey key{.op = code_of(op.op), .width = op.width, .d = operands.d.form};
+  key.a = operands.a.form;
+  key.b = operands.b.form;
+  key.c = operands.c.form;
+  must_emit(key, operands);
+}
+
 void Generator::address_operands(const MicroOp& op, StencilKey& key, Operands& operands) {
   if (op.a != kZeroSlot) operands.a = place_of(op.a);
   if (op.b != kZeroSlot) operands.b = place_of(op.b);
@@ -398,20 +412,27 @@ void Generator::memory(const MicroOp& op) {
   }
   bool emitted = emit_address(key, operands);
   PENUMBRA_ASSERT(emitted);
-  // What a slow path exchanges with a temporary's register is in the word where that is saved.
   Slot value = stores ? op.c : op.d;
-  sites_[site].slot = value;
   const Place& place = stores ? operands.c : operands.d;
-  for (u32 i = 0; i < kTemporaryHosts.size(); ++i) {
-    bool here = value != kNoSlot && !place.is_vector && place.form == Form::Register &&
-                place.host == kTemporaryHosts[i];
-    if (here) {
-      sites_[site].slot = static_cast<Slot>(offsetof(cpu::CpuState, saved_temporaries) + 8 * i);
-    }
-  }
+  sites_[site].slot = value == kNoSlot ? value : slow_slot(place);
   cold_call(site, out_);
   if (stores) cold_calls_.back().store = operands;
   if (operands.d.is_vector) finish_load(site, op, operands.d);
+}
+
+/// CheckDivide: what the stencil cannot tell to divide is looked at by the slow path.
+void Generator::check_divide(const MicroOp& op) {
+  Operands operands{.a = place_of(op.a), .b = place_of(op.b), .c = place_of(op.c)};
+  StencilKey key{.op = code_of(op.op), .width = op.width, .a = operands.a.form};
+  key.b = operands.b.form;
+  key.c = operands.c.form;
+  key.scale = static_cast<u8>(op.immediate);
+  must_emit(key, operands);
+  u32 site = new_site(op, Site::Kind::Divide);
+  sites_[site].slot = slow_slot(operands.a);
+  sites_[site].address = slow_slot(operands.b);
+  sites_[site].third = slow_slot(operands.c);
+  cold_call(site, out_);
 }
 
 void Generator::check_aligned(const MicroOp& op) {
@@ -482,6 +503,7 @@ void Generator::slow_operation(const MicroOp& op, Site::Kind kind) {
   }
   bool straight = kind == Site::Kind::Call && may_be_straight(ir_->calls[op.immediate], ir_->mode);
   call_slow(site, straight ? thunks_.straight : thunks_.slow);
+  if (kind == Site::Kind::Call && !straight) unit_mark_ = Site::kNoMark;
 }
 
 // -- control
@@ -505,12 +527,14 @@ void Generator::store_flag_state(cpu::FlagState known) {
 
 void Generator::jump(const MicroOp& op) {
   write_back_vectors();
+  store_unit_pointers();
   store_flag_state(op.flags_before);
   exit_jump(new_exit(op.immediate));
 }
 
 void Generator::jump_dynamic(const MicroOp& op) {
   write_back_vectors();
+  store_unit_pointers();
   store_flag_state(op.flags_before);
   Operands operands{.a = place_of(op.a)};
   if (op.returns) {  // the table of jumps may know what the return stack does not
@@ -531,6 +555,7 @@ void Generator::jump_dynamic(const MicroOp& op) {
 
 /// Where nothing is `otherwise`, the block goes on behind the branch.
 void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
+  if (otherwise != nullptr) store_unit_pointers();
   bool fused = op.op == Op::BranchSub || op.op == Op::BranchAnd;
   Operands operands{.a = place_of(op.a)};
   StencilKey key{.op = code_of(op.op), .a = operands.a.form};
@@ -576,6 +601,7 @@ void Generator::side_exit(const MicroOp& op, u64 target, Fields taken) {
   exit.from = std::move(taken);
   exit.vectors = newer_vectors();
   exit.flags = cold_flags_;
+  exit.unit_mark = unit_mark_;
   exit.flag_state = op.flags_before;
   if (op.sets_flags) {
     exit.flag_state = {cpu::flag_kind(translator::flag_family_of(op.op), op.width), FlagKind::None};

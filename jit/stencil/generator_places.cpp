@@ -108,6 +108,16 @@ void Generator::reload(Slot slot) {
   copy_move({.d = {Form::Register, kPinned[*index], whole}, .a = {Form::Slot, Host::Rax, whole}});
 }
 
+/// Where a slow path finds an operand: a temporary's register is saved in a word of its own.
+Slot Generator::slow_slot(const Place& place) {
+  for (u32 i = 0; i < kTemporaryHosts.size(); ++i) {
+    bool here = !place.is_vector && place.form == Form::Register;
+    if (!here || place.host != kTemporaryHosts[i]) continue;
+    return static_cast<Slot>(offsetof(CpuState, saved_temporaries) + 8 * i);
+  }
+  return place.slot;
+}
+
 Generator::Place Generator::in_memory(Slot slot) {
   if (slot == kNoSlot) return {};
   return {Form::Slot, Host::Rax, slot};

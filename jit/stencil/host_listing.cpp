@@ -16,10 +16,10 @@ namespace {
 constexpr std::string_view kRelative = "[rip ", kState = "[r12 + ";
 
 const char* name_of(Site::Kind kind) {
-  constexpr const char* kNames[] = {"load",         "load for write", "load vector", "store",
-                                    "store vector", "linear",         "check FPU",   "begin SSE",
-                                    "end SSE",      "call",           "raise",       "execute",
-                                    "next page",    "explicit flags", "misaligned",  "bad target"};
+  constexpr const char* kNames[] = {
+      "load",    "load for write", "load vector",    "store",      "store vector", "linear",
+      "divide",  "check FPU",      "begin SSE",      "end SSE",    "call",         "raise",
+      "execute", "next page",      "explicit flags", "misaligned", "bad target"};
   static_assert(std::size(kNames) == static_cast<size_t>(Site::Kind::BadTarget) + 1);
   return kNames[static_cast<size_t>(kind)];
 }

@@ -26,6 +26,11 @@ enum class Special : u16 {
   CheckLimit,      ///< Slow where a is above CS's limit
   StoreAt,         ///< stores c at the host address a
   StoreVectorAt,   ///< the same of a vector
+  CheckUnit,       ///< Slow unless the x87 state is on the host's unit
+  CheckPending,    ///< Slow where it is, or an x87 exception is pending
+  UnitPointers,    ///< FIP = code base + displacement, FOP = immediate, FDS = a where there is one
+  ProbeRead,       ///< rcx = host address of what may be read at an address, which is in rdx
+  ProbeWrite,      ///< the same to be written; W128 stands for ten bytes
 };
 
 struct StencilKey {

@@ -33,6 +33,7 @@ struct Site {
     Store,
     StoreVector,
     Linear,
+    Divide,  ///< immediate 1: signed
     CheckFpu,
     BeginSse,
     EndSse,
@@ -44,16 +45,18 @@ struct Site {
     Misaligned,
     BadTarget,
   };
+  static constexpr u16 kNoMark = 0xffff;
   NativeBlock* owner;
   Kind kind;
   Width width = Width::W64;
   Segment segment = Segment::Ds;
   cpu::FlagState flags_before;
   u16 instruction = 0;
+  u16 unit_mark = kNoMark;  ///< of NativeBlock::unit_marks: what is not in the state yet
   /// Where a loaded value goes or a stored one comes from; kNoSlot: the immediate.
   translator::Slot slot = translator::kNoSlot;
-  translator::Slot address = translator::kNoSlot;  ///< of Linear: the offset
-  translator::Slot third = translator::kNoSlot;    ///< of EndSse: the last operand
+  translator::Slot address = translator::kNoSlot;  ///< of Linear: the offset; second operand
+  translator::Slot third = translator::kNoSlot;    ///< of EndSse and Divide: the last operand
   /// In the block's held_vectors: those that are newer than their slots when control leaves, then
   /// those that are to be in their registers when it comes back.
   const HeldVector* vectors = nullptr;
@@ -64,6 +67,13 @@ struct Site {
     const translator::CallSite* call;
     const Uop* program;
   } detail = {nullptr};
+};
+
+/// The x87 unit's pointers behind an instruction in generated code.
+struct UnitMark {
+  u16 offset = 0;                ///< of the instruction, for FIP
+  u16 opcode = 0;                ///< FOP
+  Segment data = Segment::None;  ///< whose selector FDS is; None: unchanged
 };
 
 /// A jump to a block that is known when it is first taken.
@@ -93,6 +103,7 @@ struct NativeBlock {
   std::unique_ptr<NativeExit[]> exits;
   std::unique_ptr<Uop[]> programs;
   std::vector<HeldVector> held_vectors;
+  std::vector<UnitMark> unit_marks;
   u16 exit_count = 0;
   u32 site_count = 0;
   std::vector<NativeExit*> incoming;

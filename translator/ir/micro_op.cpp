@@ -38,6 +38,7 @@ cpu::FlagFamily flag_family_of(Op op) {
 #define PENUMBRA_FAMILY_Ternary(name) \
   case Op::name:                      \
     return family<cpu::name>();
+#define PENUMBRA_FAMILY_Divide(name)
 #define PENUMBRA_FAMILY_Move(name)
 #define PENUMBRA_FAMILY_Code(name)
 #define PENUMBRA_FAMILY_Address(name)

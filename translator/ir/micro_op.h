@@ -39,6 +39,7 @@ enum class Shape : u8 {
   Binary,
   Counted,
   Ternary,
+  Divide,
   ReadFlags,
   WriteFlags,
   FlagState,

@@ -13,6 +13,9 @@ enum NamedEffect : u16 {
   UsesFpu = 8,          ///< computes in floating point under the guest's MXCSR or control word
   CopiesStraight = 16,  ///< under REP an engine may try StraightMovs first (straight_strings.h)
   FillsStraight = 32,   ///< or StraightStos
+  /// An x87 instruction that a host's own unit may run as it is, where that holds the guest's
+  /// state. Its call has the operand's address as loads have, unless segmentation may fault.
+  RunsOnUnit = 64,
 };
 
 struct NamedCall {

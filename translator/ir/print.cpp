@@ -30,6 +30,7 @@ constexpr FieldName kFields[] = {
     {offsetof(cpu::CpuState, execute_key), "execute_key"},
     {offsetof(cpu::CpuState, newest_return), "newest_return"},
     {offsetof(cpu::CpuState, jumps), "jumps"},
+    {offsetof(cpu::CpuState, x87_on_host), "x87_on_host"},
 };
 constexpr const char* kCondition[] = {"o", "no", "b", "nb", "z", "nz", "be", "nbe",
                                       "s", "ns", "p", "np", "l", "nl", "le", "nle"};
@@ -77,7 +78,10 @@ std::string sources(const Block& block, const MicroOp& op) {
     if (!stores) return text;
     return text + ", " + (op.c == kNoSlot ? hex(op.immediate) : slot_name(op.c));
   }
-  if (op.op == Op::Call) return block.calls[op.immediate].call.name;
+  if (op.op == Op::Call) {
+    std::string name = block.calls[op.immediate].call.name;
+    return op.a == kNoSlot ? name : name + " " + address(op);
+  }
   if (op.op == Op::BranchFlags)
     return fmt::format("{}, +{}", kCondition[static_cast<u8>(op.condition)], hex(op.immediate));
   if (op.op == Op::BranchSub || op.op == Op::BranchAnd) {

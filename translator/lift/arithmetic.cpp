@@ -88,6 +88,28 @@ void lift_imul(Lifter& l, u32) {
   l.binary_into(d, Op::Mul, width, a, b, true);
 }
 
+/// CF and OF stay, AF is set, SF, ZF and PF are cleared: undefined, and as AMD processors leave
+/// them.
+void lift_divide(Lifter& l, u32 op) {
+  Op divide = static_cast<Op>(op);
+  Width width = l.operand(0).width();
+  Slot divisor = l.read(0).slot, low = gpr_slot(0);
+  Slot high = width == Width::W8 ? gpr_high_slot(0) : gpr_slot(2);
+  MicroOp check{.op = Op::CheckDivide, .width = width, .a = low, .b = divisor, .c = high};
+  check.immediate = divide == Op::DivideSigned;
+  l.emit(check);
+  Slot flags = l.flags(), quotient = l.temporary();
+  Value kept = Value::of(cpu::Flag::kCf | cpu::Flag::kOf), set = Value::of(cpu::Flag::kAf);
+  l.binary_into(flags, Op::And, Width::W64, Value::in(flags), kept, false);
+  l.binary_into(flags, Op::Or, Width::W64, Value::in(flags), set, false);
+  l.emit({.op = Op::SetFlags, .sets_flags = true, .a = flags});
+  l.emit({.op = divide, .width = width, .d = quotient, .a = low, .b = divisor, .c = high});
+  Slot product = flags;  // of two temporaries, both are in registers
+  l.binary_into(product, Op::Mul, width, Value::in(quotient), Value::in(divisor), false);
+  l.binary_into(high, Op::Sub, width, Value::in(low), Value::in(product), false);
+  l.move(low, Value::in(quotient), width);
+}
+
 void lift_mulx(Lifter& l, u32) {
   Width width = l.operand(0).width();
   Value factor = l.read(2), rdx = Value::in(gpr_slot(2));

@@ -38,6 +38,7 @@ void lift_compare(Lifter& l, u32 op);    ///< flags of op(op0, op1)
 void lift_alu_carry(Lifter& l, u32 op);  ///< ADC, SBB
 void lift_unary(Lifter& l, u32 op);      ///< NOT, NEG, INC, DEC
 void lift_mul(Lifter& l, u32 high_op);   ///< MUL and IMUL by the accumulator
+void lift_divide(Lifter& l, u32 op);     ///< DIV and IDIV
 void lift_imul(Lifter& l, u32);          ///< two and three operands too
 void lift_mulx(Lifter& l, u32);
 void lift_add_with_flag(Lifter& l, u32 op);  ///< ADCX, ADOX

@@ -369,9 +369,22 @@ Slot Lifter::flags() {
 }
 
 void Lifter::call(const NamedCall& call) {
-  emit({.op = Op::Call, .immediate = block_.calls.size()});
+  MicroOp op = call.effects & RunsOnUnit ? unit_call() : MicroOp{.op = Op::Call};
+  op.immediate = block_.calls.size();
+  emit(op);
   block_.calls.push_back({call, operands()});
   if (call.effects & EndsBlock) finish();
+}
+
+/// A call with the address of its memory operand, where that is the offset itself.
+MicroOp Lifter::unit_call() {
+  const Operand& memory = operand(0);
+  Segment segment = operands().memory.segment;
+  bool flat = segment == Segment::Ds || segment == Segment::Ss || segment == Segment::Es ||
+              (segment == Segment::Cs && mode().is_long());
+  bool direct = mode().is_long() || mode().has(CodeMode::kFlatSegments);
+  if (!memory.is_memory() || !flat || !direct) return {.op = Op::Call};
+  return memory_op(Op::Call, Width::W64, address(memory.size, Access::Write));
 }
 
 void Lifter::raise(Vector vector) {

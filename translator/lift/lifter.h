@@ -141,6 +141,7 @@ class Lifter {
 
  private:
   void lift_sensitive(const NamedCall& operation, SensitiveAction action);
+  MicroOp unit_call();
   Slot gpr_operand_slot(const Operand& operand) const;
   /// What RIP is truncated to as it advances.
   Width code_width() const;

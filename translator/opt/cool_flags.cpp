@@ -52,7 +52,8 @@ class Origin {
 
 /// Slow paths of these are called behind the straight code.
 bool has_cold_slow_path(const MicroOp& op) {
-  return shape_of(op.op) == Shape::Memory || op.op == Op::CheckAligned;
+  return shape_of(op.op) == Shape::Memory || op.op == Op::CheckAligned ||
+         op.op == Op::CheckDivide || op.op == Op::CheckFpu;
 }
 
 bool goes_on_behind(const std::vector<MicroOp>& ops, size_t branch) {

@@ -266,6 +266,7 @@ constexpr auto make_general() {
 #define PENUMBRA_PICK_Binary(name) list_binary<cpu::name>(list, Op::name);
 #define PENUMBRA_PICK_Counted(name) list_counted<cpu::name>(list, Op::name);
 #define PENUMBRA_PICK_Ternary(name) list_ternary<cpu::name>(list, Op::name);
+#define PENUMBRA_PICK_Divide(name)
 #define PENUMBRA_PICK_Move(name)
 #define PENUMBRA_PICK_Code(name)
 #define PENUMBRA_PICK_Address(name)

@@ -177,6 +177,28 @@ PENUMBRA_STENCIL store_vector_at(PENUMBRA_VECTOR_LINEAR_ARGUMENTS(V)) {
   PENUMBRA_VECTOR_LINEAR_CONTINUE(WaysOf<V>::kNext);
 }
 
+// An eighth argument, in rcx, is the host's address of the operand.
+#define PENUMBRA_POINTER_ARGUMENTS PENUMBRA_LINEAR_ARGUMENTS, [[maybe_unused]] u64 pointer
+#define PENUMBRA_POINTER_CONTINUE(where) \
+  [[clang::musttail]] return where(s, left, d, a, b, c, linear, pointer)
+extern "C" {
+PENUMBRA_STENCIL to_next_pointer(PENUMBRA_POINTER_ARGUMENTS) asm("to_next");
+PENUMBRA_STENCIL to_slow_pointer(PENUMBRA_POINTER_ARGUMENTS) asm("to_slow");
+}
+using PointerFunction = PENUMBRA_STENCIL(PENUMBRA_POINTER_ARGUMENTS);
+
+template <u32 kSize, bool kWrites, Form Base, Form Index, unsigned kScale>
+PENUMBRA_STENCIL probe(PENUMBRA_POINTER_ARGUMENTS) {
+  linear = address<Base, Index, kScale>(s, a, b);
+  const mmu::ShadowEntry& entry = entry_of(s, linear);
+  if (misses<kSize>(linear, kWrites ? entry.write_tag : entry.read_tag)) [[unlikely]] {
+    asm("" : "=c"(pointer));  // whatever it is, so that rcx is free before
+    PENUMBRA_POINTER_CONTINUE(to_slow_pointer);
+  }
+  pointer = linear + entry.addend;
+  PENUMBRA_POINTER_CONTINUE(to_next_pointer);
+}
+
 template <Form Base, Form Index, unsigned kScale>
 PENUMBRA_STENCIL check_aligned(PENUMBRA_LINEAR_ARGUMENTS) {
   linear = address<Base, Index, kScale>(s, a, b);
@@ -317,8 +339,28 @@ constexpr auto make_code_values() {
   return list;
 }
 
+constexpr auto make_probes() {
+  Listing<PointerFunction, 250> list;
+  each_address([&]<Form A, Form B, unsigned kScale>() {
+    StencilKey key{.a = A, .b = B, .scale = kScale};
+    auto add = [&]<u32 kSize>(Width width) {
+      key.width = width;
+      key.op = code_of(Special::ProbeRead);
+      list.add(key, probe<kSize, false, A, B, kScale>);
+      key.op = code_of(Special::ProbeWrite);
+      list.add(key, probe<kSize, true, A, B, kScale>);
+    };
+    add.template operator()<2>(Width::W16);
+    add.template operator()<4>(Width::W32);
+    add.template operator()<8>(Width::W64);
+    add.template operator()<10>(Width::W128);
+  });
+  return list;
+}
+
 PENUMBRA_LIST kCodeValues = listed<make_code_values>();
 PENUMBRA_LIST kStoresAt = listed<make_stores_at>();
+PENUMBRA_LIST kProbes = listed<make_probes>();
 PENUMBRA_LIST kLoads = listed<make_loads<false>>();
 PENUMBRA_LIST kLoadsForWrite = listed<make_loads<true>>();
 PENUMBRA_LIST kStores = listed<make_stores>();
