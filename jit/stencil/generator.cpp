@@ -15,6 +15,10 @@ namespace {
 
 constexpr u8 kJump = 0xe9, kCall = 0xe8, kPushRdx = 0x52, kPopRdx = 0x5a;
 /// More than any stencil with its cold code; the asserted room of a micro-op.
+bool ends_straight_code(Op op) {
+  return op == Op::Jump || op == Op::JumpDynamic || op == Op::Raise;
+}
+
 constexpr u32 kMostBytesPerOp = 640, kMostBytesPerBlock = 2048;
 
 }  // namespace
@@ -43,6 +47,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   unit_mark_ = Site::kNoMark;
   held_.fill(kNoSlot);
   comparison_.reset();
+  tenants_ = kResidents;
   vectors_.fill({});
   instruction_ = 0;
   cold_flags_ = nullptr;
@@ -54,6 +59,8 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
             {.immediate = translated.ir.instructions.size()});
   entry_exits_ = continuations(HoleKind::Exit);
   if (translated.ir.crosses_page) call_slow(new_site({}, Site::Kind::NextPage));
+  choose_guests();
+  take_guests();
   std::span<const MicroOp> ops = translated.ir.ops;
   for (size_t i = 0; i < ops.size(); ++i) {
     mark(CodeMark::Part::MicroOp, i);
@@ -63,11 +70,13 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
       continue;
     }
     if (!translator::is_branch(ops[i].op)) {
+      if (ends_straight_code(ops[i].op)) give_back();
       lower(ops[i]);
       continue;
     }
     const MicroOp& next = ops[i + 1];
     bool ends = next.op == Op::Jump && next.instruction == ops[i].instruction;
+    if (ends) give_back();
     branch(ops[i], ends ? &next : nullptr);
     if (ends) ++i;
   }
@@ -82,6 +91,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
 void Generator::finish(CodeSource::Translated&& translated) {
   held_.fill(kNoSlot);
   vectors_.fill({});
+  tenants_ = kResidents;
   mark(CodeMark::Part::Landings);
   emit_landings();
   block_->sites = std::make_unique<Site[]>(sites_.size());
@@ -167,16 +177,20 @@ void Generator::call_slow(u32 site) { call_slow(site, thunks_.slow); }
 
 /// movabs rax, site; call thunk
 void Generator::call_slow(u32 site, const u8* thunk) {
+  bool has_guests = tenants_ != kResidents;
+  give_back();
   bytes({0x48, 0xb8});
   site_patches_.push_back({out_, site});
   word<u64>(0);
   u8* field = open_jump(kCall);
   jit::link(field, reinterpret_cast<u64>(memory_->executable(field)), reinterpret_cast<u64>(thunk));
+  if (has_guests) take_guests();
 }
 
 void Generator::cold_call(u32 site, u8* resume) {
   list_vectors(sites_[site]);
   cold_calls_.push_back({continuations(HoleKind::Slow), resume, site, cold_flags_});
+  cold_calls_.back().tenants = tenants_;
 }
 
 /// jz resume; then the store, which the slow path has left to do, to the host address in rdx
@@ -199,6 +213,7 @@ void Generator::harmless_store(const ColdCall& cold) {
 void Generator::emit_cold_calls() {
   for (const ColdCall& cold : cold_calls_) {
     for (u8* field : cold.from) connect(field, out_);
+    tenants_ = cold.tenants;
     if (cold.flags != nullptr) {
       bytes({kPushRdx});  // the linear address
       make_flags(*cold.flags);
@@ -246,10 +261,12 @@ void Generator::emit_exits() {
   for (u32 i = 0; i < exits_.size(); ++i) {
     if (exits_[i].from.empty()) continue;
     for (u8* field : exits_[i].from) connect(field, out_);
+    tenants_ = exits_[i].tenants;
     for (const HeldVector& held : exits_[i].vectors) store_vector(held);
     if (exits_[i].flags != nullptr) make_flags(*exits_[i].flags);
     store_unit_pointers(exits_[i].unit_mark);
     store_flag_state(exits_[i].flag_state);
+    give_back();
     if (exits_[i].unused != 0) {  // add r13, unused
       bytes({0x49, 0x81, 0xc5});
       word<u32>(exits_[i].unused);

@@ -65,6 +65,9 @@ class Generator {
     u64 immediate = 0;
     i32 displacement = 0;
   };
+  /// The guest register in each of kPinned.
+  using Tenants = std::array<u8, kPinned.size()>;
+  static constexpr Tenants kResidents = {0, 1, 2, 3, 4, 5, 6, 7};
   /// Code behind the straight code: a call of a slow path and the way back.
   struct ColdCall {
     Fields from;
@@ -72,6 +75,7 @@ class Generator {
     u32 site;
     const MicroOp* flags = nullptr;      ///< to be made first
     std::optional<Operands> store = {};  ///< c and the immediate
+    Tenants tenants = kResidents;
   };
   struct Exit {
     u64 offset;
@@ -84,6 +88,7 @@ class Generator {
     cpu::FlagState flag_state;
     u32 unused = 0;                        ///< instructions of the block that do not run
     std::vector<HeldVector> vectors = {};  ///< that are newer than their slots
+    Tenants tenants = kResidents;
   };
   struct Patch {
     u8* field;  ///< 64-bit address
@@ -99,6 +104,11 @@ class Generator {
 
   // -- places of operands (generator_places.cpp)
   Place place_of(Slot slot) const;
+  std::optional<u32> pinned_index(Slot slot) const;
+  void choose_guests();
+  void move_tenants(const Tenants& those, bool store);
+  void take_guests();
+  void give_back();
   Place destination(Slot slot, Width width);
   Place hold(Slot slot, u32 index);
   std::optional<u32> temporary_at(Slot slot) const;
@@ -243,7 +253,9 @@ class Generator {
   std::vector<Patch> site_patches_, far_patches_, landings_;
   u16 instruction_ = 0;
   std::optional<Comparison> comparison_;
-  const MicroOp* cold_flags_ = nullptr;              ///< the definition in force that is not kept
+  Tenants guests_ = kResidents;          ///< of the block's straight code, up to its last jump
+  Tenants tenants_ = kResidents;         ///< where code is emitted now
+  const MicroOp* cold_flags_ = nullptr;  ///< the definition in force that is not kept
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
   std::array<Vector, 16> vectors_{};                 ///< by number
   u32 vector_clock_ = 0;

@@ -600,6 +600,7 @@ void Generator::side_exit(const MicroOp& op, u64 target, Fields taken) {
   Exit& exit = exits_[new_exit(target)];
   exit.from = std::move(taken);
   exit.vectors = newer_vectors();
+  exit.tenants = tenants_;
   exit.flags = cold_flags_;
   exit.unit_mark = unit_mark_;
   exit.flag_state = op.flags_before;

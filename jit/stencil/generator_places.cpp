@@ -1,4 +1,5 @@
 // Where operands are, and the emission of one stencil.
+#include <algorithm>
 #include <cstring>
 
 #include "common/log.h"
@@ -17,8 +18,8 @@ constexpr Slot kFirstGpr = translator::gpr_slot(0);
 /// A constant without a slot of its own, in a temporary's register.
 constexpr Slot kConstant = 0xfffe;
 
-std::optional<u32> pinned_index(Slot slot) {
-  if (slot < kFirstGpr || slot >= kFirstGpr + 8 * kPinned.size()) return std::nullopt;
+std::optional<u32> gpr_number(Slot slot) {
+  if (slot < kFirstGpr || slot >= kFirstGpr + 8 * 16) return std::nullopt;
   return (slot - kFirstGpr) / 8;
 }
 bool is_whole(Slot slot) { return (slot - kFirstGpr) % 8 == 0; }
@@ -29,6 +30,68 @@ constexpr StencilKey move_key(Form d, Form a) {
 }
 
 }  // namespace
+
+// -- guest registers
+// -----------------------------------------------------------------------------------
+
+/// Which of kPinned holds the guest register of `slot`.
+std::optional<u32> Generator::pinned_index(Slot slot) const {
+  auto number = gpr_number(slot);
+  if (!number) return std::nullopt;
+  for (u32 i = 0; i < tenants_.size(); ++i) {
+    if (tenants_[i] == *number) return i;
+  }
+  return std::nullopt;
+}
+
+/// Host registers of guest registers that the block uses least, for those of R8 to R15 that it
+/// uses most.
+void Generator::choose_guests() {
+  constexpr u32 kGain = 6;  // uses; taking and giving back are four moves
+  std::array<u32, 16> uses{};
+  guests_ = kResidents;
+  for (const MicroOp& op : ir_->ops) {
+    if (op.op == Op::Call) return;  // its operands are not counted
+    for (Slot slot : {op.d, op.a, op.b_is_immediate ? kNoSlot : op.b, op.c}) {
+      if (auto number = gpr_number(slot)) ++uses[*number];
+    }
+  }
+  uses[4] = ~0u - kGain;  // RSP's rbp fits fewer stencils
+  auto others = uses.begin() + kPinned.size();
+  for (;;) {
+    auto least = std::min_element(uses.begin(), others), most = std::max_element(others, uses.end());
+    if (*most < *least + kGain) return;
+    guests_[least - uses.begin()] = static_cast<u8>(most - uses.begin());
+    *least = ~0u - kGain;
+    *most = 0;
+  }
+}
+
+/// Stores the guest register that is in each host register, or loads it.
+void Generator::move_tenants(const Tenants& those, bool store) {
+  for (u32 i = 0; i < those.size(); ++i) {
+    if (guests_[i] == i) continue;
+    Place host{Form::Register, kPinned[i], translator::gpr_slot(those[i])};
+    Place slot{Form::Slot, Host::Rax, host.slot};
+    copy_move(store ? Operands{.d = slot, .a = host} : Operands{.d = host, .a = slot});
+  }
+}
+
+void Generator::take_guests() {
+  if (guests_ == kResidents) return;
+  move_tenants(kResidents, true);
+  move_tenants(guests_, false);
+  tenants_ = guests_;
+}
+
+/// Every guest register is where registers.h says.
+void Generator::give_back() {
+  if (tenants_ == kResidents) return;
+  comparison_.reset();
+  move_tenants(guests_, true);
+  move_tenants(kResidents, false);
+  tenants_ = kResidents;
+}
 
 std::optional<u32> Generator::temporary_at(Slot slot) const {
   for (u32 i = 0; i < held_.size(); ++i) {
@@ -96,7 +159,7 @@ void Generator::flush(Slot slot) {
   flush_vector(slot);
   auto index = pinned_index(slot);
   if (!index) return;
-  Slot whole = translator::gpr_slot(static_cast<u8>(*index));
+  Slot whole = translator::gpr_slot(tenants_[*index]);
   copy_move({.d = {Form::Slot, Host::Rax, whole}, .a = {Form::Register, kPinned[*index], whole}});
 }
 
@@ -104,7 +167,7 @@ void Generator::flush(Slot slot) {
 void Generator::reload(Slot slot) {
   auto index = pinned_index(slot);
   if (!index) return;
-  Slot whole = translator::gpr_slot(static_cast<u8>(*index));
+  Slot whole = translator::gpr_slot(tenants_[*index]);
   copy_move({.d = {Form::Register, kPinned[*index], whole}, .a = {Form::Slot, Host::Rax, whole}});
 }
 
@@ -202,7 +265,7 @@ bool Generator::emit(const StencilKey& key, const Operands& operands) {
     // Whatever takes over at another continuation finds the guest's registers in their places.
     bool lost = clobbers >> number_of(kPinned[i]) & 1;
     PENUMBRA_ASSERT(!lost || stencil->continuation_count == 0);
-    if (lost) flush(translator::gpr_slot(static_cast<u8>(i)));
+    if (lost) flush(translator::gpr_slot(tenants_[i]));
   }
   for (u32 i = 0; i < vectors_.size(); ++i) {
     if (stencil->vector_clobbers >> i & 1) evict_vector(i);
@@ -214,7 +277,7 @@ bool Generator::emit(const StencilKey& key, const Operands& operands) {
   copy_stencil(*stencil, operands);
   u8* last = last_;
   for (u32 i = 0; i < kPinned.size(); ++i) {
-    if (clobbers >> number_of(kPinned[i]) & 1) reload(translator::gpr_slot(static_cast<u8>(i)));
+    if (clobbers >> number_of(kPinned[i]) & 1) reload(translator::gpr_slot(tenants_[i]));
   }
   if (operands.d.form == Form::Slot) reload(operands.d.slot);
   last_ = last;
@@ -223,8 +286,19 @@ bool Generator::emit(const StencilKey& key, const Operands& operands) {
   return true;
 }
 
+/// Sources that fit no register of the stencil are taken from their slots.
 void Generator::must_emit(const StencilKey& key, const Operands& operands) {
-  bool emitted = emit(key, operands);
+  if (emit(key, operands)) return;
+  StencilKey in_slots = key;
+  Operands slots = operands;
+  auto move = [](Place& place, Form& form) {
+    if (place.form != Form::Register || place.is_vector || place.slot == kNoSlot) return;
+    place = in_memory(place.slot);
+    form = Form::Slot;
+  };
+  move(slots.a, in_slots.a);
+  move(slots.b, in_slots.b);
+  bool emitted = emit(in_slots, slots);
   PENUMBRA_ASSERT(emitted);
 }
 
