@@ -59,7 +59,8 @@ void Generator::choose_guests() {
   uses[4] = ~0u - kGain;  // RSP's rbp fits fewer stencils
   auto others = uses.begin() + kPinned.size();
   for (;;) {
-    auto least = std::min_element(uses.begin(), others), most = std::max_element(others, uses.end());
+    auto least = std::min_element(uses.begin(), others),
+         most = std::max_element(others, uses.end());
     if (*most < *least + kGain) return;
     guests_[least - uses.begin()] = static_cast<u8>(most - uses.begin());
     *least = ~0u - kGain;
