@@ -105,7 +105,7 @@ std::string progress_line(machine::Vm& vm, u64 compared, u64 wall_ns) {
       "{} blocks translated",
       instructions / 1e6, static_cast<double>(compared) / 1e6,
       wall_ns > 0 ? instructions * 1e3 / static_cast<double>(wall_ns) : 0, resident_bytes() >> 20,
-      vm.vcpu().counters().blocks);
+      vm.vcpu().counters().engine.blocks);
 }
 
 std::string end_name(machine::RunResult::Kind kind) {

@@ -23,7 +23,7 @@ Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& m
 Stop Engines::run(CodeMode mode, bool single) {
   cpu::CpuState& s = context_.state;
   cpu::fp_environment::enter(s.mxcsr);
-  Stop stop = single ? interpreter_.run(mode, true) : run_blocks(mode);
+  Stop stop = single ? run_single(mode) : run_blocks(mode);
   s.mxcsr = cpu::fp_environment::leave(s.mxcsr);
   return stop;
 }
@@ -52,6 +52,7 @@ Stop Engines::run_single(CodeMode mode) {
   i64 before = left;
   left = 1;
   Stop stop = interpreter_.run(mode, true);
+  stepped_ += static_cast<u64>(1 - left);
   left = before - (1 - left);
   return stop;
 }
@@ -63,16 +64,15 @@ void Engines::flush() {
 
 Engines::~Engines() { space_.set_code_observer(nullptr); }
 
-Engines::Counters Engines::counters() const {
-  Counters counters{.blocks = source_.counters().blocks,
-                    .instructions = source_.counters().instructions,
-                    .lookups = interpreter_.counters().lookups,
-                    .links = interpreter_.counters().links,
-                    .invalidations = invalidations_};
-  if (baseline_) {
-    counters.lookups += baseline_->counters().lookups;
-    counters.links += baseline_->counters().links;
-  }
+EngineCounters Engines::counters() const {
+  EngineCounters counters{.stepped = stepped_,
+                          .blocks = source_.counters().blocks,
+                          .instructions = source_.counters().instructions,
+                          .lookups = interpreter_.counters().lookups,
+                          .links = interpreter_.counters().links,
+                          .invalidations = invalidations_,
+                          .slow = {}};
+  if (baseline_) baseline_->add_counters(counters);
   return counters;
 }
 

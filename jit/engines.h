@@ -5,6 +5,7 @@
 #pragma once
 
 #include "jit/core/boundary.h"
+#include "jit/core/counters.h"
 #include "jit/interp/interpreter.h"
 #include "jit/stencil/baseline.h"
 
@@ -12,10 +13,6 @@ namespace penumbra::jit {
 
 class Engines final : public mmu::CodeObserver {
  public:
-  struct Counters {
-    u64 blocks = 0, instructions = 0, lookups = 0, links = 0, invalidations = 0;
-  };
-
   enum class Tier : u8 { Interpreter, Baseline };
 
   Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, Boundary& boundary,
@@ -28,7 +25,8 @@ class Engines final : public mmu::CodeObserver {
   const Fault& fault() const { return slow_.fault(); }
   /// Forgets every translated block. No block may be running.
   void flush();
-  Counters counters() const;
+  EngineCounters counters() const;
+  Tier tier() const { return baseline_ ? Tier::Baseline : Tier::Interpreter; }
   /// It is told of all generated code from now on, and outlives this.
   void observe_host_code(HostCodeObserver* observer);
   /// Listings of the generated blocks with the byte at `address`; empty where there is none.
@@ -49,7 +47,7 @@ class Engines final : public mmu::CodeObserver {
   CodeSource source_;
   Interpreter interpreter_;
   std::unique_ptr<Baseline> baseline_;  ///< where that is the engine
-  u64 invalidations_ = 0;
+  u64 invalidations_ = 0, stepped_ = 0;
 };
 
 }  // namespace penumbra::jit

@@ -391,12 +391,30 @@ u64 Vcpu::retired() const { return impl_->retired(); }
 
 std::vector<VcpuCounters::Entry> VcpuCounters::list() const {
   auto exit = [this](Exit::Reason reason) { return exits[static_cast<u8>(reason)]; };
+  const auto& slow = engine.slow;
   return {{"instructions", "interpreted", interpreted},
-          {"translation", "blocks", blocks},
-          {"translation", "instructions", instructions},
-          {"translation", "invalidations", invalidations},
-          {"finding", "lookups", lookups},
-          {"finding", "links", links},
+          {"instructions", "generated", generated},
+          {"translation", "blocks", engine.blocks},
+          {"translation", "instructions", engine.instructions},
+          {"translation", "invalidations", engine.invalidations},
+          {"translation", "code_bytes", engine.code_bytes},
+          {"translation", "code_evictions", engine.code_evictions},
+          {"translation", "nanoseconds", engine.translation_ns},
+          {"finding", "lookups", engine.lookups},
+          {"finding", "links", engine.links},
+          {"finding", "jumps_asked", engine.jumps_asked},
+          {"finding", "links_asked", engine.links_asked},
+          {"left_blocks", "end_of_slice", engine.ends_of_slice},
+          {"left_blocks", "invalid", engine.invalid},
+          {"slow_paths", "loads", slow.loads},
+          {"slow_paths", "stores", slow.stores},
+          {"slow_paths", "calls", slow.calls},
+          {"slow_paths", "micro_ops", slow.micro_ops},
+          {"slow_paths", "flags", slow.flags},
+          {"slow_paths", "floating_point", slow.floating_point},
+          {"slow_paths", "segments", slow.segments},
+          {"slow_paths", "second_pages", slow.second_pages},
+          {"slow_paths", "faults", slow.faults},
           {"events", "interrupts", interrupts},
           {"events", "exceptions", exceptions},
           {"exits", "budget", exit(Exit::Reason::Budget)},
@@ -409,13 +427,12 @@ std::vector<VcpuCounters::Entry> VcpuCounters::list() const {
 }
 
 VcpuCounters Vcpu::counters() const {
-  auto engine = impl_->engine.counters();
   VcpuCounters counters = impl_->counters;
-  counters.blocks = engine.blocks;
-  counters.instructions = engine.instructions;
-  counters.lookups = engine.lookups;
-  counters.links = engine.links;
-  counters.invalidations = engine.invalidations;
+  counters.engine = impl_->engine.counters();
+  if (impl_->engine.tier() == jit::Engines::Tier::Baseline) {
+    counters.generated = counters.interpreted - counters.engine.stepped;
+    counters.interpreted = counters.engine.stepped;
+  }
   return counters;
 }
 

@@ -16,6 +16,7 @@
 #include "common/external.h"
 #include "common/host_code.h"
 #include "cpu/context.h"
+#include "jit/core/counters.h"
 #include "machine/engine_kind.h"
 #include "mmu/address_space.h"
 #include "mmu/mmu.h"
@@ -56,10 +57,8 @@ class VcpuHost {
 
 /// What the CPU and its engines did since they were created. What is in the list is reported.
 struct VcpuCounters {
-  u64 interpreted = 0;                 ///< instructions that tier 0 retired
-  u64 blocks = 0, instructions = 0;    ///< translated
-  u64 lookups = 0, links = 0;          ///< of blocks that were not found in front; made
-  u64 invalidations = 0;               ///< blocks whose code changed
+  u64 interpreted = 0, generated = 0;  ///< instructions retired by tier 0, by the baseline tier
+  jit::EngineCounters engine;
   u64 interrupts = 0, exceptions = 0;  ///< delivered
   std::array<u64, 7> exits{};          ///< by Exit::Reason
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "common/log.h"
@@ -128,12 +129,14 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
   switch (leave.reason) {
     case Leave::Reason::Slice: {
       auto* refused = static_cast<NativeBlock*>(leave.record);
+      ++counters_.ends_of_slice;
       s.instructions_left += static_cast<i64>(refused->count());
       s.rip = slow_.rip_at(refused->ir.start);
       stop_ = Stop::Slice;
       return nullptr;
     }
     case Leave::Reason::Stale:
+      ++counters_.invalid;
       s.rip = slow_.rip_at(static_cast<NativeBlock*>(leave.record)->ir.start);
       jump_at(s) = {};
       break;
@@ -146,6 +149,7 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
 
 /// Code at state.rip with the key current, or nullptr with stop_ set.
 const u8* Baseline::next(CpuState& s) {
+  ++counters_.jumps_asked;
   // At the slice's end traps and interrupts come first, before a fetch that may fault.
   stop_ = Stop::Slice;
   if (s.instructions_left <= 0) return nullptr;
@@ -182,6 +186,13 @@ NativeBlock* Baseline::find(const CodeSource::Location& at) {
 }
 
 NativeBlock* Baseline::translate(const CodeSource::Location& at) {
+  auto start = std::chrono::steady_clock::now();
+  NativeBlock* block = make_block(at);
+  counters_.translation_ns += static_cast<u64>((std::chrono::steady_clock::now() - start).count());
+  return block;
+}
+
+NativeBlock* Baseline::make_block(const CodeSource::Location& at) {
   auto translated = source_.translate(at, kMostInstructions, translator::BehindJump::GoOn);
   if (!translated) {
     slow_.set_fault(translated.error());
@@ -238,9 +249,10 @@ bool Baseline::may_return(const BlockPlace& place) const {
 
 /// The target of an exit that is not linked, or whose cache does not fit; nullptr with stop_ set.
 const u8* Baseline::follow(CpuState& s, NativeExit& exit) {
+  ++counters_.links_asked;
   if (renew(s, exit)) return exit.target->code;
   take_back_unit(s);
-  u64 evictions = counters_.evictions, from_base = s.code_base;
+  u64 evictions = counters_.code_evictions, from_base = s.code_base;
   s.rip = slow_.rip_at(exit.offset);
   stop_ = Stop::Slice;
   if (s.instructions_left <= 0) return nullptr;
@@ -249,7 +261,7 @@ const u8* Baseline::follow(CpuState& s, NativeExit& exit) {
       far ? find_or_translate(s) : find(source_.in_page(exit.owner->place, exit.offset, mode_));
   refresh_key(s);
   // An eviction may have taken the exit with it.
-  bool alive = target != nullptr && evictions == counters_.evictions;
+  bool alive = target != nullptr && evictions == counters_.code_evictions;
   if (alive && exit.owner->valid && target->valid) {
     exit.owner->link(exit, *target);
     if (far) exit.far = cache_of(s, *target, from_base, exit.offset);
@@ -343,7 +355,7 @@ void Baseline::make_room(u32 bytes) {
     observer->dropped(code.data(), code.size());
   }
   memory_.next_region();
-  ++counters_.evictions;
+  ++counters_.code_evictions;
 }
 
 void Baseline::forget_jumps(CpuState& s) {
@@ -360,6 +372,33 @@ std::string Baseline::describe(GuestPhys address, CodeMode mode) const {
     text += print(list_code(block, thunks_, constants_));
   });
   return text;
+}
+
+void Baseline::add_counters(EngineCounters& sum) const {
+  using Kind = Site::Kind;
+  auto taken = [&](std::initializer_list<Kind> kinds) {
+    u64 number = 0;
+    for (Kind kind : kinds) number += slow_paths_[static_cast<size_t>(kind)];
+    return number;
+  };
+  sum.lookups += counters_.lookups;
+  sum.links += counters_.links;
+  sum.code_bytes = counters_.code_bytes;
+  sum.code_evictions = counters_.code_evictions;
+  sum.translation_ns = counters_.translation_ns;
+  sum.jumps_asked = counters_.jumps_asked;
+  sum.links_asked = counters_.links_asked;
+  sum.ends_of_slice = counters_.ends_of_slice;
+  sum.invalid = counters_.invalid;
+  sum.slow = {.loads = taken({Kind::Load, Kind::LoadForWrite, Kind::LoadVector}),
+              .stores = taken({Kind::Store, Kind::StoreVector}),
+              .calls = taken({Kind::Call}),
+              .micro_ops = taken({Kind::Execute}),
+              .flags = taken({Kind::ExplicitFlags}),
+              .floating_point = taken({Kind::CheckFpu, Kind::BeginSse, Kind::EndSse}),
+              .segments = taken({Kind::Linear}),
+              .second_pages = taken({Kind::NextPage}),
+              .faults = taken({Kind::Raise, Kind::Misaligned, Kind::BadTarget, Kind::Divide})};
 }
 
 void Baseline::flush() {
@@ -407,6 +446,7 @@ void Baseline::set_unit_pointers(CpuState& s, const Site& site) {
 }
 
 const u8* Baseline::slow_path(CpuState& s, const Site& site) {
+  ++slow_paths_[static_cast<size_t>(site.kind)];
   if (site.unit_mark != Site::kNoMark) set_unit_pointers(s, site);
   if (!leaves_unit_alone(site.kind)) take_back_unit(s);
   if (goes_on(s, site)) return kBehindSite;

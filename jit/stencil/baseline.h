@@ -19,10 +19,6 @@ using cpu::CpuState;
 class Baseline {
  public:
   static constexpr u32 kMostInstructions = 64;  ///< of a block
-  struct Counters {
-    u64 lookups = 0, links = 0, evictions = 0, code_bytes = 0;
-  };
-
   Baseline(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, SlowPath& slow,
            CodeSource& source, Boundary& boundary);
   ~Baseline();
@@ -30,7 +26,7 @@ class Baseline {
   /// Starts in `mode`; mode() is that in which it stopped.
   Stop run(CodeMode mode);
   CodeMode mode() const { return {mode_}; }
-  const Counters& counters() const { return counters_; }
+  void add_counters(EngineCounters& sum) const;
   BlockCache<NativeBlock>& cache() { return cache_; }
   /// It is told of all code from now on, and outlives this.
   void add_observer(HostCodeObserver* observer) { observers_.push_back(observer); }
@@ -58,6 +54,7 @@ class Baseline {
   NativeBlock* find_or_translate(CpuState& s);
   NativeBlock* find(const CodeSource::Location& at);
   NativeBlock* translate(const CodeSource::Location& at);
+  NativeBlock* make_block(const CodeSource::Location& at);
   NativeBlock* revive(const BlockKey& key);
   bool may_return(const BlockPlace& place) const;
   bool renew(CpuState& s, NativeExit& exit);
@@ -110,7 +107,8 @@ class Baseline {
   std::unordered_map<BlockKey, Versions, KeyHash> versions_;
   std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(CpuState::kJumps);
   std::vector<HostCodeObserver*> observers_;
-  Counters counters_;
+  EngineCounters counters_;
+  std::array<u64, static_cast<size_t>(Site::Kind::kCount)> slow_paths_{};  ///< taken
   Stop stop_ = Stop::Lookup;
   u32 mode_ = 0;
   u64 segment_base_ = 0;  ///< that the remembered jumps are of

@@ -44,6 +44,7 @@ struct Site {
     ExplicitFlags,  ///< makes the flags explicit, then the micro-op is tried again
     Misaligned,
     BadTarget,
+    kCount
   };
   static constexpr u16 kNoMark = 0xffff;
   NativeBlock* owner;

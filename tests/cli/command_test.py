@@ -292,6 +292,12 @@ class Guests(Case):
         self.assertEqual(counters["end"], "powered-off")
         self.assertEqual(counters["instructions"], 5)
         self.assertEqual(counters["clock"]["mode"], "deterministic")
+        cpu = counters["cpu"]
+        self.assertEqual(sum(cpu["instructions"].values()), 5)
+        self.assertGreater(cpu["instructions"]["generated"], 0)
+        self.assertGreater(cpu["translation"]["code_bytes"], 0)
+        self.assertGreater(cpu["translation"]["nanoseconds"], 0)
+        self.assertEqual(cpu["slow_paths"]["calls"], 2)
 
     def test_trace(self):
         trace = self.path("trace")

@@ -69,9 +69,9 @@ class Runner {
     guest_.reg(Reg::Rdi) = c.destination;
     guest_.reg(Reg::Rcx) = c.count;
     guest_.reg(Reg::Rax) = c.value;
-    u64 before = guest_.vcpu.counters().invalidations;
+    u64 before = guest_.vcpu.counters().engine.invalidations;
     run_at(BareGuest::kCode);
-    return guest_.vcpu.counters().invalidations - before;
+    return guest_.vcpu.counters().engine.invalidations - before;
   }
 
   std::vector<u8> memory() {
