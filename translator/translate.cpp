@@ -26,10 +26,11 @@ bool changes_alone(const CodeView& code, u32 offset, const frontend::Instruction
   return inside && !outside;
 }
 
-/// An instruction that does not decode: a site of its own that raises the fault.
-void lift_refused(Lifter& lifter, Block& block, u16 offset, const Fault& fault) {
+/// An instruction that does not decode: a site of its own that raises the fault. `length` bytes may
+/// have decided that: with any of them changed it is another instruction.
+void lift_refused(Lifter& lifter, Block& block, u16 offset, size_t length, const Fault& fault) {
   frontend::Instruction nothing;
-  nothing.operands.length = 1;
+  nothing.operands.length = static_cast<u8>(std::min<size_t>(length, kLongest));
   lifter.lift(nothing, offset);  // an unknown mnemonic raises #UD
   if (fault.vector != Vector::Ud) {
     block.ops.back().immediate = static_cast<u64>(fault.vector);
@@ -50,7 +51,7 @@ bool translate_crossing(Lifter& lifter, Block& block, const CodeView& code) {
   if (decoded) {
     lifter.lift(*decoded, code.start);
   } else {
-    lift_refused(lifter, block, code.start, decoded.error().fault);
+    lift_refused(lifter, block, code.start, first + second, decoded.error().fault);
   }
   return true;
 }
@@ -132,7 +133,7 @@ std::optional<Block> translate(const CodeView& code, CodeMode mode, const cpu::C
     bool first = block.instructions.empty();
     if (!first) break;
     if (!truncated) {
-      lift_refused(lifter, block, at, decoded.error().fault);
+      lift_refused(lifter, block, at, code.page.size() - at, decoded.error().fault);
     } else if (!translate_crossing(lifter, block, code)) {
       return std::nullopt;
     }

@@ -9,6 +9,7 @@
 #include "common/host_code.h"
 #include "jit/cache/block_cache.h"
 #include "jit/core/boundary.h"
+#include "jit/core/counters.h"
 #include "jit/stencil/entry_x86.h"
 #include "jit/stencil/generator.h"
 
@@ -108,7 +109,7 @@ class Baseline {
   std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(CpuState::kJumps);
   std::vector<HostCodeObserver*> observers_;
   EngineCounters counters_;
-  std::array<u64, static_cast<size_t>(Site::Kind::kCount)> slow_paths_{};  ///< taken
+  std::array<u64, Site::kKinds> slow_paths_{};  ///< taken
   Stop stop_ = Stop::Lookup;
   u32 mode_ = 0;
   u64 segment_base_ = 0;  ///< that the remembered jumps are of

@@ -44,8 +44,8 @@ struct Site {
     ExplicitFlags,  ///< makes the flags explicit, then the micro-op is tried again
     Misaligned,
     BadTarget,
-    kCount
   };
+  static constexpr size_t kKinds = static_cast<size_t>(Kind::BadTarget) + 1;
   static constexpr u16 kNoMark = 0xffff;
   NativeBlock* owner;
   Kind kind;

@@ -158,6 +158,7 @@ TEST_CASE("an unknown encoding raises #UD, an overlong one #GP", "[lift]") {
   Block undefined = block_of({0x0f, 0x04});
   CHECK(undefined.ops.back().op == Op::Raise);
   CHECK(undefined.ops.back().immediate == 6);
+  CHECK(undefined.end == 15);  // another byte there may make it another instruction
   Block overlong = block_of(std::vector<u8>(16, 0x66));
   CHECK(overlong.ops.back().immediate == 13);
 }
