@@ -59,8 +59,8 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
             {.immediate = translated.ir.instructions.size()});
   entry_exits_ = continuations(HoleKind::Exit);
   if (translated.ir.crosses_page) call_slow(new_site({}, Site::Kind::NextPage));
-  choose_guests();
-  take_guests();
+  choose_lodgers();
+  take_lodgers();
   std::span<const MicroOp> ops = translated.ir.ops;
   for (size_t i = 0; i < ops.size(); ++i) {
     mark(CodeMark::Part::MicroOp, i);
@@ -177,14 +177,14 @@ void Generator::call_slow(u32 site) { call_slow(site, thunks_.slow); }
 
 /// movabs rax, site; call thunk
 void Generator::call_slow(u32 site, const u8* thunk) {
-  bool has_guests = tenants_ != kResidents;
+  bool has_lodgers = tenants_ != kResidents;
   give_back();
   bytes({0x48, 0xb8});
   site_patches_.push_back({out_, site});
   word<u64>(0);
   u8* field = open_jump(kCall);
   jit::link(field, reinterpret_cast<u64>(memory_->executable(field)), reinterpret_cast<u64>(thunk));
-  if (has_guests) take_guests();
+  if (has_lodgers) take_lodgers();
 }
 
 void Generator::cold_call(u32 site, u8* resume) {

@@ -105,9 +105,9 @@ class Generator {
   // -- places of operands (generator_places.cpp)
   Place place_of(Slot slot) const;
   std::optional<u32> pinned_index(Slot slot) const;
-  void choose_guests();
+  void choose_lodgers();
   void move_tenants(const Tenants& those, bool store);
-  void take_guests();
+  void take_lodgers();
   void give_back();
   Place destination(Slot slot, Width width);
   Place hold(Slot slot, u32 index);
@@ -253,7 +253,7 @@ class Generator {
   std::vector<Patch> site_patches_, far_patches_, landings_;
   u16 instruction_ = 0;
   std::optional<Comparison> comparison_;
-  Tenants guests_ = kResidents;          ///< of the block's straight code, up to its last jump
+  Tenants lodgers_ = kResidents;         ///< of the block's straight code, up to its last jump
   Tenants tenants_ = kResidents;         ///< where code is emitted now
   const MicroOp* cold_flags_ = nullptr;  ///< the definition in force that is not kept
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free

@@ -46,10 +46,10 @@ std::optional<u32> Generator::pinned_index(Slot slot) const {
 
 /// Host registers of guest registers that the block uses least, for those of R8 to R15 that it
 /// uses most.
-void Generator::choose_guests() {
+void Generator::choose_lodgers() {
   constexpr u32 kGain = 6;  // uses; taking and giving back are four moves
   std::array<u32, 16> uses{};
-  guests_ = kResidents;
+  lodgers_ = kResidents;
   for (const MicroOp& op : ir_->ops) {
     if (op.op == Op::Call) return;  // its operands are not counted
     for (Slot slot : {op.d, op.a, op.b_is_immediate ? kNoSlot : op.b, op.c}) {
@@ -62,7 +62,7 @@ void Generator::choose_guests() {
     auto least = std::min_element(uses.begin(), others),
          most = std::max_element(others, uses.end());
     if (*most < *least + kGain) return;
-    guests_[least - uses.begin()] = static_cast<u8>(most - uses.begin());
+    lodgers_[least - uses.begin()] = static_cast<u8>(most - uses.begin());
     *least = ~0u - kGain;
     *most = 0;
   }
@@ -71,25 +71,25 @@ void Generator::choose_guests() {
 /// Stores the guest register that is in each host register, or loads it.
 void Generator::move_tenants(const Tenants& those, bool store) {
   for (u32 i = 0; i < those.size(); ++i) {
-    if (guests_[i] == i) continue;
+    if (lodgers_[i] == i) continue;
     Place host{Form::Register, kPinned[i], translator::gpr_slot(those[i])};
     Place slot{Form::Slot, Host::Rax, host.slot};
     copy_move(store ? Operands{.d = slot, .a = host} : Operands{.d = host, .a = slot});
   }
 }
 
-void Generator::take_guests() {
-  if (guests_ == kResidents) return;
+void Generator::take_lodgers() {
+  if (lodgers_ == kResidents) return;
   move_tenants(kResidents, true);
-  move_tenants(guests_, false);
-  tenants_ = guests_;
+  move_tenants(lodgers_, false);
+  tenants_ = lodgers_;
 }
 
 /// Every guest register is where registers.h says.
 void Generator::give_back() {
   if (tenants_ == kResidents) return;
   comparison_.reset();
-  move_tenants(guests_, true);
+  move_tenants(lodgers_, true);
   move_tenants(kResidents, false);
   tenants_ = kResidents;
 }
