@@ -182,9 +182,7 @@ struct CpuState {
     u64 code_base = 0;  ///< there
   };
   static constexpr u32 kJumps = 4096;
-  static constexpr u64 jump_index(u64 rip, u64 seed) {
-    return (rip ^ (rip >> 12) ^ seed) % kJumps;
-  }
+  static constexpr u64 jump_index(u64 rip, u64 seed) { return (rip ^ (rip >> 12) ^ seed) % kJumps; }
   JumpEntry* jumps = nullptr;
   u64 code_mode = 0;        ///< the code-mode word of the blocks that run
   u64 linear_mask = ~0ull;  ///< what linear addresses of code are truncated to
