@@ -184,7 +184,6 @@ struct CpuState {
   static constexpr u32 kJumps = 4096;
   static constexpr u64 jump_index(u64 rip, u64 seed) { return (rip ^ (rip >> 12) ^ seed) % kJumps; }
   JumpEntry* jumps = nullptr;
-  u64 code_mode = 0;        ///< the code-mode word of the blocks that run
   u64 linear_mask = ~0ull;  ///< what linear addresses of code are truncated to
   u64 retired = 0;          ///< instructions retired up to the current slice's start
   /// The host's x87 unit holds what of `x87` that unit has; never outside of generated code.

@@ -65,14 +65,13 @@ void Engines::flush() {
 Engines::~Engines() { space_.set_code_observer(nullptr); }
 
 EngineCounters Engines::counters() const {
-  EngineCounters counters{.stepped = stepped_,
-                          .blocks = source_.counters().blocks,
-                          .instructions = source_.counters().instructions,
-                          .lookups = interpreter_.counters().lookups,
-                          .links = interpreter_.counters().links,
-                          .invalidations = invalidations_,
-                          .slow = {}};
-  if (baseline_) baseline_->add_counters(counters);
+  EngineCounters counters = baseline_ ? baseline_->counters() : EngineCounters();
+  counters.stepped = stepped_;
+  counters.blocks = source_.counters().blocks;
+  counters.instructions = source_.counters().instructions;
+  counters.lookups += interpreter_.counters().lookups;
+  counters.links += interpreter_.counters().links;
+  counters.invalidations = invalidations_;
   return counters;
 }
 

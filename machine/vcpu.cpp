@@ -56,7 +56,8 @@ struct Vcpu::Impl final : cpu::Environment, jit::Boundary {
     bool operator==(const Traced&) const = default;
   } traced;
   ExceptionHook exception_hook;
-  VcpuCounters counters;  ///< those that are not the engine's
+  u64 executed = 0;       ///< instructions, by all tiers
+  VcpuCounters counters;  ///< those that are not of instructions, nor the engine's
   /// The next block is longer than the rest of the slice: go on one by one.
   bool step_rest = false;
   /// Count at which an interrupt shadow was found to hold nothing up. It is put back where blocks
@@ -287,7 +288,7 @@ Stop Vcpu::Impl::step(u64 goal) {
   shadow_passed = kNever;
   Stop stop = engine.run(mode, single);
   if (shadow_passed == retired()) state.interrupt_shadow = 1;
-  counters.interpreted += retired() - before;
+  executed += retired() - before;
   step_rest = stop == Stop::Slice && state.instructions_left > 0;
   bool retired_one = single && retired() != before;
   if (retired_one && shadow) state.interrupt_shadow = 0;
@@ -429,10 +430,9 @@ std::vector<VcpuCounters::Entry> VcpuCounters::list() const {
 VcpuCounters Vcpu::counters() const {
   VcpuCounters counters = impl_->counters;
   counters.engine = impl_->engine.counters();
-  if (impl_->engine.tier() == jit::Engines::Tier::Baseline) {
-    counters.generated = counters.interpreted - counters.engine.stepped;
-    counters.interpreted = counters.engine.stepped;
-  }
+  bool generates = impl_->engine.tier() == jit::Engines::Tier::Baseline;
+  counters.interpreted = generates ? counters.engine.stepped : impl_->executed;
+  counters.generated = impl_->executed - counters.interpreted;
   return counters;
 }
 

@@ -2,7 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include "benchmarks/micro/code.h"
-#include "frontend/decoder.h"
+#include "frontend/decode_cache.h"
 #include "jit/interp/interpreter.h"
 #include "translator/translate.h"
 
@@ -26,18 +26,29 @@ std::vector<translator::Block> blocks_of_page() {
   return blocks;
 }
 
-void decode(benchmark::State& state) {
+template <class Decode>
+void decode_page(benchmark::State& state, Decode decode) {
   std::vector<u8> page = code_page();
   size_t instructions = 0;
   for (auto _ : state)
     for (size_t at = 0; at + 64 < page.size(); ++instructions) {
-      auto decoded = frontend::decode(std::span(page).subspan(at, 15), user_mode());
+      auto decoded = decode(std::span<const u8>(page).subspan(at, 15));
       at += decoded->length();
       benchmark::DoNotOptimize(decoded);
     }
   count_instructions(state, instructions);
 }
+
+void decode(benchmark::State& state) {
+  decode_page(state, [](std::span<const u8> at) { return frontend::decode(at, user_mode()); });
+}
 BENCHMARK(decode);
+
+void decode_known_forms(benchmark::State& state) {
+  frontend::DecodeCache cache;
+  decode_page(state, [&](std::span<const u8> at) { return cache.decode(at, user_mode()); });
+}
+BENCHMARK(decode_known_forms);
 
 void translate(benchmark::State& state) {
   size_t instructions = 0;
@@ -53,7 +64,7 @@ void compile(benchmark::State& state) {
   size_t instructions = 0;
   for (auto _ : state)
     for (const translator::Block& block : blocks) {
-      benchmark::DoNotOptimize(jit::compile(block));
+      benchmark::DoNotOptimize(jit::compile(block, nullptr));
       instructions += block.instructions.size();
     }
   count_instructions(state, instructions);

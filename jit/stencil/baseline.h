@@ -27,7 +27,7 @@ class Baseline {
   /// Starts in `mode`; mode() is that in which it stopped.
   Stop run(CodeMode mode);
   CodeMode mode() const { return {mode_}; }
-  void add_counters(EngineCounters& sum) const;
+  EngineCounters counters() const;
   BlockCache<NativeBlock>& cache() { return cache_; }
   /// It is told of all code from now on, and outlives this.
   void add_observer(HostCodeObserver* observer) { observers_.push_back(observer); }
@@ -59,8 +59,7 @@ class Baseline {
   NativeBlock* revive(const BlockKey& key);
   bool may_return(const BlockPlace& place) const;
   bool renew(CpuState& s, NativeExit& exit);
-  static FarLinkCache cache_of(const CpuState& s, const NativeBlock& target, u64 from_base,
-                               u64 offset);
+  static FarLinkCache cache_of(const CpuState& s, const NativeBlock& target, u64 from_base);
   const u8* resume(CpuState& s, const Leave& leave);
   static const u8* code_of(const NativeBlock* block);
   void set_mode(CodeMode mode);
@@ -68,7 +67,7 @@ class Baseline {
   bool goes_on(CpuState& s, const Site& site);
   const u8* settle(CpuState& s);
   CpuState::JumpEntry& jump_at(const CpuState& s);
-  u64 linear_rip(const CpuState& s) const;
+  static u64 linear_of(const CpuState& s, u64 rip);
   void remember_jump(CpuState& s, const NativeBlock& block);
   const u8* remembered_jump(CpuState& s);
   NativeBlock* known_block(CpuState& s);

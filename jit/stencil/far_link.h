@@ -10,7 +10,6 @@ namespace penumbra::jit {
 struct FarLinkCache {
   u64 key = 0;  ///< 0 is never an execute key
   u64 from_base = 0, to_base = 0;
-  u64 offset = 0;               ///< of the target from the code base
   const void* place = nullptr;  ///< address in the host of the target's code; nullptr: not linked
 };
 

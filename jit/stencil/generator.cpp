@@ -15,10 +15,6 @@ namespace {
 
 constexpr u8 kJump = 0xe9, kCall = 0xe8, kPushRdx = 0x52, kPopRdx = 0x5a;
 /// More than any stencil with its cold code; the asserted room of a micro-op.
-bool ends_straight_code(Op op) {
-  return op == Op::Jump || op == Op::JumpDynamic || op == Op::Raise;
-}
-
 constexpr u32 kMostBytesPerOp = 640, kMostBytesPerBlock = 2048;
 
 }  // namespace
@@ -70,15 +66,17 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
       continue;
     }
     if (!translator::is_branch(ops[i].op)) {
-      if (ends_straight_code(ops[i].op)) give_back();
+      if (translator::ends_block(ops[i].op)) give_back();
       lower(ops[i]);
       continue;
     }
-    const MicroOp& next = ops[i + 1];
-    bool ends = next.op == Op::Jump && next.instruction == ops[i].instruction;
-    if (ends) give_back();
-    branch(ops[i], ends ? &next : nullptr);
-    if (ends) ++i;
+    if (translator::goes_on_behind(ops[i], ops[i + 1])) {
+      branch(ops[i], nullptr);
+    } else {
+      give_back();
+      branch(ops[i], &ops[i + 1]);
+      ++i;
+    }
   }
   finish(std::move(translated));
   PENUMBRA_ASSERT(out_ <= begin_ + most);
@@ -282,7 +280,6 @@ void Generator::emit_exits() {
               .offset = exit.offset,
               .field = memory_->executable(exit.field),
               .stub = memory_->executable(out_)};
-    native.far.offset = exit.offset;
     exit.far_misses.push_back(exit.field);
     emit_leave(exit.far_misses, &native, thunks_.link);
   }

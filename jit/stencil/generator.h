@@ -1,9 +1,10 @@
 // Micro-ops -> machine code: chooses stencils, assigns registers, lays out a block.
 //
-// Guest registers stay where registers.h says; an operand that no stencil takes from there goes
-// through its slot. Temporaries live in two registers until their instruction ends. Vectors stay in
-// the host's until the block is left, and then go to their slots. Straight code comes first, then
-// what is rarely run: exits to other blocks and calls of slow paths.
+// Guest registers stay where registers.h says, but that some of R8 to R15 may lodge in the block's
+// straight code where others are that it uses less; an operand that no stencil takes from a
+// register goes through its slot. Temporaries live in two registers until their instruction ends.
+// Vectors stay in the host's until the block is left, and then go to their slots. Straight code
+// comes first, then what is rarely run: exits to other blocks and calls of slow paths.
 #pragma once
 
 #include <optional>
@@ -196,16 +197,18 @@ class Generator {
   void vector(const MicroOp& op);
   void execute(const MicroOp& op);
   void slow_operation(const MicroOp& op, Site::Kind kind);
+  void flag_state(const MicroOp& op);
+  void store_flag_state(cpu::FlagState known);
+  void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
+  Place second(const MicroOp& op, Operands& operands);
+
+  // -- control (generator_control.cpp)
   void jump(const MicroOp& op);
   void jump_dynamic(const MicroOp& op);
   void branch(const MicroOp& op, const MicroOp* otherwise);
   void side_exit(const MicroOp& op, u64 target, Fields taken);
   void make_flags(const MicroOp& op);
   void push_return(const MicroOp& op);
-  void flag_state(const MicroOp& op);
-  void store_flag_state(cpu::FlagState known);
-  void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
-  Place second(const MicroOp& op, Operands& operands);
 
   // -- x87 (generator_x87.cpp)
   bool unit_operation(const MicroOp& op);

@@ -1,8 +1,8 @@
 // Where generated code keeps what: host registers by their numbers in instructions.
 //
 // r12 holds the state, r13 what is left of the slice. Eight guest registers live in host registers
-// all along (pinned), two more hold temporaries of one instruction. rax, rcx and rdx are scratch of
-// single stencils.
+// all along (pinned; inside a block the generator may let others lodge there), two more hold
+// temporaries of one instruction. rax, rcx and rdx are scratch of single stencils.
 #pragma once
 
 #include <array>

@@ -104,6 +104,15 @@ constexpr bool is_branch(Op op) {
          op == Op::BranchAnd;
 }
 
+/// Whether nothing of the block follows it.
+constexpr bool ends_block(Op op) {
+  return op == Op::Jump || op == Op::JumpDynamic || op == Op::Raise;
+}
+/// Whether the block goes on behind a branch with `next`, which else is where it goes otherwise.
+constexpr bool goes_on_behind(const MicroOp& branch, const MicroOp& next) {
+  return next.op != Op::Jump || next.instruction != branch.instruction;
+}
+
 /// Properties that passes ask for, rather than listing ops.
 struct Effects {
   bool may_fault = false;  ///< or exit for MMIO

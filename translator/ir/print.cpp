@@ -28,6 +28,7 @@ constexpr FieldName kFields[] = {
     {offsetof(cpu::CpuState, stop_below), "stop_below"},
     {offsetof(cpu::CpuState, slow_linear), "slow_linear"},
     {offsetof(cpu::CpuState, execute_key), "execute_key"},
+    {offsetof(cpu::CpuState, jump_seed), "jump_seed"},
     {offsetof(cpu::CpuState, newest_return), "newest_return"},
     {offsetof(cpu::CpuState, jumps), "jumps"},
     {offsetof(cpu::CpuState, x87_on_host), "x87_on_host"},

@@ -16,7 +16,8 @@ class Verifier {
   std::string run() {
     if (block_.ops.empty()) return "no micro-op";
     for (size_t i = 0; i < block_.ops.size() && error_.empty(); ++i) check(i);
-    if (error_.empty() && !ends_block(block_.ops.back())) fail("the last micro-op does not leave");
+    if (error_.empty() && !ends_block(block_.ops.back().op))
+      fail("the last micro-op does not leave");
     return error_;
   }
 
@@ -67,10 +68,6 @@ class Verifier {
     if (op.d == kNoSlot) return;
     if (op.d >= kSlots) return fail("slot out of range");
     if (is_temporary(op.d)) written_[op.d & ~7u] = true;
-  }
-
-  static bool ends_block(const MicroOp& op) {
-    return op.op == Op::Jump || op.op == Op::JumpDynamic || op.op == Op::Raise;
   }
 
   void fail(const char* what) {

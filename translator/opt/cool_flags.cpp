@@ -56,11 +56,6 @@ bool has_cold_slow_path(const MicroOp& op) {
          op.op == Op::CheckDivide || op.op == Op::CheckFpu;
 }
 
-bool goes_on_behind(const std::vector<MicroOp>& ops, size_t branch) {
-  const MicroOp& next = ops[branch + 1];
-  return next.op != Op::Jump || next.instruction != ops[branch].instruction;
-}
-
 /// Of what stands before, some flags or all show through, or have to be current.
 bool keeps_flags(const MicroOp& op) {
   Shape shape = shape_of(op.op);
@@ -71,7 +66,8 @@ bool keeps_flags(const MicroOp& op) {
 /// Whether nothing but cold code wants the flags of ops[from].
 bool only_cold_code_wants(const std::vector<MicroOp>& ops, size_t from) {
   Origin origin(ops[from]);
-  if (!origin.usable() || (is_branch(ops[from].op) && !goes_on_behind(ops, from))) return false;
+  bool ends = is_branch(ops[from].op) && !goes_on_behind(ops[from], ops[from + 1]);
+  if (!origin.usable() || ends) return false;
   for (size_t i = from + 1; i < ops.size(); ++i) {
     const MicroOp& op = ops[i];
     Effects effects = effects_of(op);
@@ -79,7 +75,7 @@ bool only_cold_code_wants(const std::vector<MicroOp>& ops, size_t from) {
     if (op.sets_flags) return true;
     if (effects.reads_flags) return false;
     if (effects.may_fault || effects.leaves) {
-      bool cold = has_cold_slow_path(op) || (is_branch(op.op) && goes_on_behind(ops, i));
+      bool cold = has_cold_slow_path(op) || (is_branch(op.op) && goes_on_behind(op, ops[i + 1]));
       if (!cold || !origin.usable()) return false;
     }
     origin.written(op.d);

@@ -1,0 +1,255 @@
+// What generated code leaves to C++, site by site (Baseline::slow_path).
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/semantics/divide.h"
+#include "cpu/semantics/vector_checked.h"
+#include "cpu/x87/host_unit_x86.h"
+#include "jit/interp/handler_support.h"
+#include "jit/stencil/baseline.h"
+
+namespace penumbra::jit {
+
+using translator::kNoSlot;
+
+namespace {
+
+u8* at_slot(cpu::CpuState& s, translator::Slot slot) { return reinterpret_cast<u8*>(&s) + slot; }
+
+void copy_vector(void* to, const void* from, bool is_wide) {
+  if (is_wide) {
+    std::memcpy(to, from, 32);
+  } else {
+    std::memcpy(to, from, 16);
+  }
+}
+
+/// The slots become current, from the registers.
+void save_vectors(cpu::CpuState& s, const Site& site, const cpu::VectorRegister* registers) {
+  for (u32 i = 0; i < site.newer; ++i) {
+    const HeldVector& held = site.vectors[i];
+    copy_vector(at_slot(s, held.slot), &registers[held.host], held.is_wide);
+  }
+}
+
+void restore_vectors(cpu::CpuState& s, const Site& site, cpu::VectorRegister* registers) {
+  for (u32 i = site.newer; i < site.newer + site.wanted; ++i) {
+    const HeldVector& held = site.vectors[i];
+    registers[held.host] = {};
+    copy_vector(&registers[held.host], at_slot(s, held.slot), held.is_wide);
+  }
+}
+
+}  // namespace
+
+extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site,
+                                        cpu::VectorRegister* vectors) {
+  save_vectors(*s, *site, vectors);
+  const u8* next = static_cast<Baseline*>(s->baseline)->slow_path(*s, *site);
+  if (next == kBehindSite) restore_vectors(*s, *site, vectors);
+  return next;
+}
+
+extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuState* s,
+                                                                      const Site* site,
+                                                                      u64 linear) {
+  const auto& view = *static_cast<const mmu::ShadowTable*>(s->table);
+  return static_cast<Baseline*>(s->baseline)
+      ->store_filter()
+      .harmless(view, linear, bytes(site->width));
+}
+
+bool Baseline::stop_before(CpuState& s, const Site& site, Stop stop) {
+  s.set_flag_state(site.flags_before);
+  s.rip = slow_.rip_at(site.owner->ir.instructions[site.instruction].offset);
+  s.instructions_left += static_cast<i64>(site.owner->count()) - site.instruction;
+  stop_ = stop;
+  return false;
+}
+
+namespace {
+
+/// What is quick and computes nothing in floating point.
+bool leaves_unit_alone(Site::Kind kind) {
+  return kind == Site::Kind::Linear || kind == Site::Kind::ExplicitFlags ||
+         kind == Site::Kind::Divide;
+}
+
+}  // namespace
+
+/// C++ finds the x87 state in its place and the host's unit as its ABI says.
+void Baseline::take_back_unit(CpuState& s) {
+  if (!s.x87_on_host) return;
+  cpu::x87::save_host(s.x87);
+  s.x87_on_host = false;
+}
+
+void Baseline::set_unit_pointers(CpuState& s, const Site& site) {
+  const UnitMark& mark = site.owner->unit_marks[site.unit_mark];
+  s.x87.ip = slow_.rip_at(mark.offset);
+  s.x87.cs = s.seg(Segment::Cs).selector;
+  s.x87.opcode = mark.opcode;
+  if (mark.data != Segment::None) s.x87.ds = s.seg(mark.data).selector;
+}
+
+const u8* Baseline::slow_path(CpuState& s, const Site& site) {
+  ++slow_paths_[static_cast<size_t>(site.kind)];
+  if (site.unit_mark != Site::kNoMark) set_unit_pointers(s, site);
+  if (!leaves_unit_alone(site.kind)) take_back_unit(s);
+  if (goes_on(s, site)) return kBehindSite;
+  take_back_unit(s);
+  return stop_ == Stop::Retired || stop_ == Stop::Fault ? settle(s) : nullptr;
+}
+
+/// Straight on to what follows an event, without leaving generated code.
+const u8* Baseline::settle(CpuState& s) {
+  CodeMode mode{mode_};
+  stop_ = boundary_.settle(stop_, mode);
+  if (stop_ != Stop::Lookup) return nullptr;
+  set_mode(mode);
+  return next(s);
+}
+
+bool Baseline::goes_on(CpuState& s, const Site& site) {
+  switch (site.kind) {
+    case Site::Kind::Load:
+    case Site::Kind::LoadForWrite:
+    case Site::Kind::LoadVector:
+      return load(s, site);
+    case Site::Kind::Store:
+    case Site::Kind::StoreVector:
+      return store(s, site);
+    case Site::Kind::Linear: {
+      auto* bytes = reinterpret_cast<u8*>(&s);
+      u64 linear = 0;
+      if (!slow_.linear_address(site.segment, site.immediate, load_from<u64>(bytes + site.address),
+                                linear)) {
+        return stop_before(s, site, Stop::Fault);
+      }
+      store_to<u64>(bytes + site.slot, linear);
+      return true;
+    }
+    case Site::Kind::Divide:
+      if (divides(s, site)) return true;
+      slow_.set_fault(Fault::of(Vector::De));
+      return stop_before(s, site, Stop::Fault);
+    case Site::Kind::CheckFpu:
+      if (!slow_.check_fpu()) return stop_before(s, site, Stop::Fault);
+      return true;
+    case Site::Kind::BeginSse:
+      s.mxcsr = cpu::begin_checked(s.mxcsr);
+      return true;
+    case Site::Kind::EndSse:
+      if (!slow_.end_checked_sse(site.immediate, site.slot, site.address, site.third)) {
+        return stop_before(s, site, Stop::Fault);
+      }
+      return true;
+    case Site::Kind::Call:
+      return call(s, site);
+    case Site::Kind::Raise:
+      slow_.set_fault(Fault::of(static_cast<Vector>(site.immediate)));
+      return stop_before(s, site, Stop::Fault);
+    case Site::Kind::Execute: {
+      const Uop* program = site.detail.program;
+      program->handler(&s, program, static_cast<const mmu::ShadowTable*>(s.table), 0);
+      return true;
+    }
+    case Site::Kind::NextPage:
+      return next_page(s, site);
+    case Site::Kind::ExplicitFlags:
+      s.set_flag_state(site.flags_before);
+      s.set_arithmetic_flags(s.arithmetic_flags());
+      return true;
+    case Site::Kind::Misaligned:
+    case Site::Kind::BadTarget:
+      slow_.set_fault(Fault::gp());
+      return stop_before(s, site, Stop::Fault);
+  }
+  return false;
+}
+
+bool Baseline::load(CpuState& s, const Site& site) {
+  u64 value[4] = {};
+  bool for_write = site.kind == Site::Kind::LoadForWrite;
+  bool done = for_write
+                  ? slow_.read_for_write(site.segment, s.slow_linear, value, bytes(site.width))
+                  : slow_.read(site.segment, s.slow_linear, value, bytes(site.width));
+  refresh_key(s);
+  if (!done) return stop_before(s, site, Stop::Fault);
+  u8* to = reinterpret_cast<u8*>(&s) + site.slot;
+  if (site.kind != Site::Kind::LoadVector) {
+    store_to<u64>(to, value[0]);
+  } else {
+    std::memcpy(to, value, site.width == Width::W256 ? 32 : 16);
+  }
+  return true;
+}
+
+/// Whether a store within a page goes into the block's code. What the view in force does not hold
+/// is walked for.
+bool Baseline::changes(const NativeBlock& block, u64 linear, u32 size) {
+  if (const u8* host = mmu_.table()->for_tracked_write(linear, size)) {
+    return block.place.made_from(host, size);
+  }
+  GuestPhys at;
+  return mmu_.peek(linear, at) && block.place.overlaps(at.value, at.value + size);
+}
+
+bool Baseline::store(CpuState& s, const Site& site) {
+  u32 size = bytes(site.width);
+  const void* value = site.slot == kNoSlot ? static_cast<const void*>(&site.immediate)
+                                           : reinterpret_cast<const u8*>(&s) + site.slot;
+  // A store into the running block: tier 0 finishes the instruction.
+  u32 first = std::min(size, static_cast<u32>(kPageSize - (s.slow_linear & kPageMask)));
+  bool own = changes(*site.owner, s.slow_linear, first) ||
+             (first != size && changes(*site.owner, s.slow_linear + first, size - first));
+  if (own) return stop_before(s, site, Stop::Single);
+  bool done = slow_.write(site.segment, s.slow_linear, value, size);
+  refresh_key(s);
+  return done || stop_before(s, site, Stop::Fault);
+}
+
+bool Baseline::divides(const CpuState& s, const Site& site) const {
+  bool divides = false;
+  for_width(site.width, [&]<class T>(T) {
+    auto value = [&](Slot slot) { return load_from<T>(reinterpret_cast<const u8*>(&s) + slot); };
+    T low = value(site.slot), high = value(site.third), divisor = value(site.address);
+    divides = site.immediate != 0 ? cpu::divides<T, true>(low, high, divisor)
+                                  : cpu::divides<T, false>(low, high, divisor);
+  });
+  return divides;
+}
+
+bool Baseline::next_page(CpuState& s, const Site& site) {
+  NativeBlock& block = *site.owner;
+  auto same = source_.same_code(source_.next_page(), block.place.next_page_code);
+  refresh_key(s);
+  if (same && *same) return true;
+  if (!same) {
+    slow_.set_fault(same.error());
+    return stop_before(s, site, Stop::Fault);
+  }
+  cache_.invalidate(block);
+  return stop_before(s, site, Stop::Lookup);
+}
+
+bool Baseline::call(CpuState& s, const Site& site) {
+  i64 left = s.instructions_left;
+  stop_before(s, site, Stop::Fault);
+  i64 rest = s.instructions_left - left;
+  const auto& instruction = site.owner->ir.instructions[site.instruction];
+  auto stop = slow_.call(*site.detail.call, instruction, rest, site.owner->valid);
+  if (stop) {
+    stop_ = *stop;
+    return false;
+  }
+  refresh_key(s);
+  bool unit = site.detail.call->call.effects & translator::RunsOnUnit;
+  if (unit && cpu::x87::may_be_on_host(s.x87)) {
+    cpu::x87::load_host(s.x87);
+    s.x87_on_host = true;
+  }
+  return true;
+}
+
+}  // namespace penumbra::jit

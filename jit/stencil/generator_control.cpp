@@ -1,0 +1,138 @@
+// How a block is left: jumps, branches at its end and in its middle, the return stack.
+#include "jit/stencil/generator.h"
+
+namespace penumbra::jit {
+
+using cpu::FlagKind;
+using translator::kNoSlot;
+using translator::Op;
+
+/// Both in one store where both are known.
+void Generator::store_flag_state(cpu::FlagState known) {
+  if (known.unknown()) return;
+  u64 kind = static_cast<u64>(known.kind), modifier = static_cast<u64>(known.modifier);
+  bool has_kind = known.kind != FlagKind::Dynamic;
+  Slot slot =
+      has_kind ? offsetof(cpu::CpuState, flag_kind) : offsetof(cpu::CpuState, flag_modifier);
+  Operands operands{.d = {Form::Slot, Host::Rax, slot},
+                    .immediate = has_kind ? kind | modifier << 8 : modifier};
+  must_emit({.op = code_of(Op::Move),
+             .width = known.known() ? Width::W16 : Width::W8,
+             .d = Form::Slot,
+             .a = Form::Immediate},
+            operands);
+}
+
+void Generator::jump(const MicroOp& op) {
+  write_back_vectors();
+  store_unit_pointers();
+  store_flag_state(op.flags_before);
+  exit_jump(new_exit(op.immediate));
+}
+
+void Generator::jump_dynamic(const MicroOp& op) {
+  write_back_vectors();
+  store_unit_pointers();
+  store_flag_state(op.flags_before);
+  Operands operands{.a = place_of(op.a)};
+  if (op.returns) {  // the table of jumps may know what the return stack does not
+    must_emit(
+        {.op = code_of(Special::DispatchReturn), .a = operands.a.form, .leaves_dynamically = true},
+        operands);
+    for (u8* field : continuations(HoleKind::Slow)) connect(field, out_);
+    operands.a = place_of(op.a);
+  }
+  must_emit({.op = code_of(Special::Dispatch), .a = operands.a.form, .leaves_dynamically = true},
+            operands);
+  Fields misses = continuations(HoleKind::Slow);
+  for (u8* field : misses) {
+    jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),
+              reinterpret_cast<u64>(thunks_.lookup));
+  }
+}
+
+/// Where nothing is `otherwise`, the block goes on behind the branch.
+void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
+  if (otherwise != nullptr) store_unit_pointers();
+  bool fused = op.op == Op::BranchSub || op.op == Op::BranchAnd;
+  Operands operands{.a = place_of(op.a)};
+  StencilKey key{.op = code_of(op.op), .a = operands.a.form};
+  if (op.op != Op::BranchNonzero) key.condition = op.condition;
+  if (op.op == Op::BranchFlags) key.kind = op.reads;
+  if (fused) {
+    key.width = op.width;
+    key.effect = op.cold_flags ? Effect::Value : Effect::Flags;
+    operands.b = second(op, operands);
+    key.b = operands.b.form;
+    cold_flags_ = op.cold_flags ? &op : nullptr;
+  }
+  if (op.op == Op::BranchFlags) operands.a = {}, key.a = Form::None;
+  if (otherwise != nullptr) {
+    store_flag_state(otherwise->flags_before);
+    write_back_vectors();
+  }
+  bool compared = op.op == Op::BranchFlags && read_comparison(op, key, operands);
+  if (!compared) must_emit(key, operands);
+  if (fused) comparison_.reset();
+  u8* start = last_;
+  Fields taken = continuations(HoleKind::Taken);
+  if (!continuations(HoleKind::Slow).empty()) {
+    cold_call(new_site(op, Site::Kind::ExplicitFlags), start);
+  }
+  u64 target = fused ? static_cast<u64>(static_cast<i64>(op.displacement)) : op.immediate;
+  if (otherwise == nullptr) return side_exit(op, target, std::move(taken));
+  if (taken.empty()) return exit_jump(new_exit(otherwise->immediate));  // never holds
+  u32 exit = new_exit(target);
+  bool direct = taken.size() == 1 && target < kPageSize;
+  if (direct) {
+    exits_[exit].field = taken[0];
+  } else {
+    exits_[exit].from = taken;
+  }
+  exit_jump(new_exit(otherwise->immediate));
+}
+
+/// Out of the middle of the block: what runs behind is given back, and flags are kept now.
+void Generator::side_exit(const MicroOp& op, u64 target, Fields taken) {
+  if (taken.empty()) return;
+  Exit& exit = exits_[new_exit(target)];
+  exit.from = std::move(taken);
+  exit.vectors = newer_vectors();
+  exit.tenants = tenants_;
+  exit.flags = cold_flags_;
+  exit.unit_mark = unit_mark_;
+  exit.flag_state = op.flags_before;
+  if (op.sets_flags) {
+    exit.flag_state = {cpu::flag_kind(translator::flag_family_of(op.op), op.width), FlagKind::None};
+  }
+  exit.unused = static_cast<u32>(ir_->instructions.size()) - op.instruction - 1;
+}
+
+/// Keeps the flags of a definition whose operands, or result, are where they were.
+void Generator::make_flags(const MicroOp& op) {
+  if (op.d == kNoSlot) {
+    MicroOp compare = op;
+    if (op.op == Op::BranchSub) compare.op = Op::Sub;
+    if (op.op == Op::BranchAnd) compare.op = Op::And;
+    if (!pure_compare(compare)) pure_general(compare);
+    return;
+  }
+  auto keep = [&](Slot slot, Width width, const Place& value, u64 immediate) {
+    must_emit({.op = code_of(Op::Move), .width = width, .d = Form::Slot, .a = value.form},
+              {.d = {Form::Slot, Host::Rax, slot}, .a = value, .immediate = immediate});
+  };
+  keep(offsetof(cpu::CpuState, flag_result), Width::W64, place_of(op.d), 0);
+  if (translator::flag_family_of(op.op) == cpu::FlagFamily::Logic) return;
+  Operands second_operand;
+  Place source = second(op, second_operand);
+  keep(offsetof(cpu::CpuState, flag_source), op.width, source, second_operand.immediate);
+}
+
+void Generator::push_return(const MicroOp& op) {
+  if (op.immediate >= kPageSize) return;  // the next page is not this block's to know
+  Operands operands{.a = place_of(op.a)};
+  must_emit({.op = code_of(Special::PushReturn), .a = operands.a.form, .wide = true}, operands);
+  landings_.push_back({immediate_field(), op.immediate});
+}
+
+}  // namespace penumbra::jit
