@@ -150,6 +150,9 @@ struct CpuState {
 
   // -- engine ------------------------------------------------------------------------------------
   void* table = nullptr;      ///< the current view of the shadow page table
+  /// Addends of pages that generated code has looked up for several accesses; 0: look up again.
+  static constexpr u32 kAnchors = 4;
+  u64 anchor[kAnchors] = {};
   void* engine = nullptr;     ///< tier 0, where it runs this state
   void* baseline = nullptr;   ///< tier 1
   i64 instructions_left = 0;  ///< of this slice; current outside of blocks

@@ -110,7 +110,18 @@ const u8* Baseline::settle(CpuState& s) {
   return next(s);
 }
 
+namespace {
+
+/// Whether what the site leaves to C++ may change shadow tables.
+bool may_change_mappings(Site::Kind kind) {
+  return kind <= Site::Kind::StoreVector || kind == Site::Kind::Call ||
+         kind == Site::Kind::NextPage;
+}
+
+}  // namespace
+
 bool Baseline::goes_on(CpuState& s, const Site& site) {
+  if (may_change_mappings(site.kind)) std::ranges::fill(s.anchor, 0);
   switch (site.kind) {
     case Site::Kind::Load:
     case Site::Kind::LoadForWrite:

@@ -13,9 +13,9 @@ using translator::Op;
 
 namespace {
 
-constexpr u8 kJump = 0xe9, kCall = 0xe8, kPushRdx = 0x52, kPopRdx = 0x5a;
+constexpr u8 kCall = 0xe8, kPushRdx = 0x52, kPopRdx = 0x5a;
 /// More than any stencil with its cold code; the asserted room of a micro-op.
-constexpr u32 kMostBytesPerOp = 640, kMostBytesPerBlock = 2048;
+constexpr u32 kMostBytesPerOp = 768, kMostBytesPerBlock = 2048;
 
 }  // namespace
 
@@ -34,6 +34,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   begin_ = out_ = memory.writable(most);
   sites_.clear();
   programs_.clear();
+  cold_lookups_.clear();
   cold_calls_.clear();
   exits_.clear();
   site_patches_.clear();
@@ -55,6 +56,8 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
             {.immediate = translated.ir.instructions.size()});
   entry_exits_ = continuations(HoleKind::Exit);
   if (translated.ir.crosses_page) call_slow(new_site({}, Site::Kind::NextPage));
+  anchors_ = anchor_plan_.make(translated.ir);
+  open_anchors_ = 0;
   choose_lodgers();
   take_lodgers();
   std::span<const MicroOp> ops = translated.ir.ops;
@@ -96,6 +99,7 @@ void Generator::finish(CodeSource::Translated&& translated) {
   block_->site_count = static_cast<u32>(sites_.size());
   if (!programs_.empty()) block_->programs = std::make_unique<Uop[]>(programs_.size() * 2);
   mark(CodeMark::Part::SlowPaths);
+  emit_cold_lookups();
   emit_cold_calls();
   mark(CodeMark::Part::Exits);
   emit_exits();

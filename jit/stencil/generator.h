@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "jit/core/code_source.h"
+#include "jit/stencil/anchors.h"
 #include "jit/stencil/code_memory.h"
 #include "jit/stencil/copy.h"
 #include "jit/stencil/fields.h"
@@ -78,6 +79,17 @@ class Generator {
     std::optional<Operands> store = {};  ///< c and the immediate
     Tenants tenants = kResidents;
   };
+  /// Code behind the straight code: an access whose anchor is 0, by its own look-up.
+  struct ColdLookup {
+    Fields from;
+    u8* resume;
+    u32 site;
+    const Stencil* stencil;
+    Operands operands;
+    bool stores;
+    const MicroOp* flags;  ///< as ColdCall::flags
+    Tenants tenants;
+  };
   struct Exit {
     u64 offset;
     u8* field = nullptr;  ///< of the jump that is to be linked
@@ -113,6 +125,13 @@ class Generator {
   Place destination(Slot slot, Width width);
   Place hold(Slot slot, u32 index);
   std::optional<u32> temporary_at(Slot slot) const;
+  /// A constant as a stencil of that width takes it.
+  static u64 narrowed(u64 value, Width width) {
+    return width >= Width::W64 ? value : value & mask(width);
+  }
+  static bool fits_signed_32(u64 value) {
+    return static_cast<i64>(value) == static_cast<i32>(static_cast<i64>(value));
+  }
   Host constant_register(u64 value);
   void flush(Slot slot);
   void reload(Slot slot);
@@ -190,7 +209,6 @@ class Generator {
   void begin_instruction(const MicroOp& op);
   bool select_by_condition(const MicroOp& condition, const MicroOp& select);
   void set_flags(const MicroOp& op);
-  void memory(const MicroOp& op);
   void check_aligned(const MicroOp& op);
   void check_target(const MicroOp& op);
   void check_fpu(const MicroOp& op);
@@ -201,6 +219,12 @@ class Generator {
   void store_flag_state(cpu::FlagState known);
   void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
   Place second(const MicroOp& op, Operands& operands);
+
+  // -- accesses to memory (generator_memory.cpp)
+  void memory(const MicroOp& op);
+  bool lead_anchor(const AnchorUse& use, const StencilKey& access, const Operands& operands);
+  bool by_anchor(const MicroOp& op, const StencilKey& key, const Operands& operands, u32 site);
+  void emit_cold_lookups();
 
   // -- control (generator_control.cpp)
   void jump(const MicroOp& op);
@@ -218,6 +242,8 @@ class Generator {
   void mark_unit(const penumbra::Operands& operands);
   void store_unit_pointers();
   void store_unit_pointers(u16 mark);
+
+  static constexpr u8 kJump = 0xe9;
 
   // -- layout
   void mark(CodeMark::Part part, size_t op = 0);
@@ -249,12 +275,16 @@ class Generator {
   Fields entry_exits_;
   std::vector<Site> sites_;
   std::vector<MicroOp> programs_;
+  std::vector<ColdLookup> cold_lookups_;
   std::vector<ColdCall> cold_calls_;
   std::vector<Exit> exits_;
   std::vector<UnitMark> unit_marks_;
   u16 unit_mark_ = Site::kNoMark;  ///< whose pointers are not stored yet
   std::vector<Patch> site_patches_, far_patches_, landings_;
   u16 instruction_ = 0;
+  AnchorPlan anchor_plan_;
+  std::span<const AnchorUse> anchors_;  ///< by number of the micro-op
+  u32 open_anchors_ = 0;                ///< bit by anchor: its leader has looked up
   std::optional<Comparison> comparison_;
   Tenants lodgers_ = kResidents;         ///< of the block's straight code, up to its last jump
   Tenants tenants_ = kResidents;         ///< where code is emitted now

@@ -20,12 +20,6 @@ bool commutes(Op op) {
   return op == Op::Add || op == Op::And || op == Op::Or || op == Op::Xor || op == Op::Mul;
 }
 
-/// A constant as a stencil of that width takes it.
-u64 narrowed(u64 value, Width width) { return width >= Width::W64 ? value : value & mask(width); }
-bool fits_signed_32(u64 value) {
-  return static_cast<i64>(value) == static_cast<i32>(static_cast<i64>(value));
-}
-
 /// Whether an operand stays where it is behind its instruction: words of temporaries are used anew.
 bool outlives_instruction(Form form, Slot slot) {
   return form != Form::Slot || !translator::is_temporary(slot);
@@ -366,59 +360,6 @@ void Generator::flag_state(const MicroOp& op) {
 
 // -- memory and checks
 // ---------------------------------------------------------------------------------
-
-namespace {
-
-Site::Kind site_kind(Op op) {
-  switch (op) {
-    case Op::Load:
-      return Site::Kind::Load;
-    case Op::LoadForWrite:
-      return Site::Kind::LoadForWrite;
-    case Op::LoadVector:
-      return Site::Kind::LoadVector;
-    case Op::Store:
-      return Site::Kind::Store;
-    default:
-      return Site::Kind::StoreVector;
-  }
-}
-
-}  // namespace
-
-void Generator::memory(const MicroOp& op) {
-  bool stores = op.op == Op::Store || op.op == Op::StoreVector;
-  StencilKey key{.op = code_of(op.op), .width = op.width};
-  Operands operands;
-  address_operands(op, key, operands);
-  Site::Kind kind = site_kind(op.op);
-  u32 site = new_site(op, kind);
-  if (!stores) {
-    bool held = op.op == Op::LoadVector && can_hold(op.d, op.width);
-    operands.d = held ? loaded_vector(op) : destination(op.d, Width::W64);
-    key.d = operands.d.form;
-  } else if (op.c == kNoSlot) {
-    operands.c = {.form = Form::Immediate};
-    operands.immediate = narrowed(op.immediate, op.width);
-    if (op.width == Width::W64 && !fits_signed_32(operands.immediate)) {
-      operands.c = {Form::Register, constant_register(operands.immediate), kNoSlot};
-    }
-    key.c = operands.c.form;
-  } else {
-    bool held = op.op == Op::StoreVector && can_hold(op.c, op.width);
-    u32 avoid = 0;
-    operands.c = held ? vector_source(op.c, op.width == Width::W256, avoid) : place_of(op.c);
-    key.c = operands.c.form;
-  }
-  bool emitted = emit_address(key, operands);
-  PENUMBRA_ASSERT(emitted);
-  Slot value = stores ? op.c : op.d;
-  const Place& place = stores ? operands.c : operands.d;
-  sites_[site].slot = value == kNoSlot ? value : slow_slot(place);
-  cold_call(site, out_);
-  if (stores) cold_calls_.back().store = operands;
-  if (operands.d.is_vector) finish_load(site, op, operands.d);
-}
 
 /// CheckDivide: what the stencil cannot tell to divide is looked at by the slow path.
 void Generator::check_divide(const MicroOp& op) {

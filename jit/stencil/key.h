@@ -31,6 +31,12 @@ enum class Special : u16 {
   UnitPointers,    ///< FIP = code base + displacement, FOP = immediate, FDS = a where there is one
   ProbeRead,       ///< rcx = host address of what may be read at an address, which is in rdx
   ProbeWrite,      ///< the same to be written; W128 stands for ten bytes
+  AnchorRead,      ///< d = addend of the page of the immediate + 1 bytes at an address, or 0
+  AnchorWrite,     ///< the same where they may be written
+  LoadAnchored,    ///< Load by the addend in c; Slow where that is 0
+  StoreAnchored,   ///< Store by the addend in d; Slow where that is 0
+  LoadVectorAnchored,
+  StoreVectorAnchored,
 };
 
 struct StencilKey {

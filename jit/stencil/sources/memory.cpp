@@ -2,7 +2,7 @@
 //
 // A seventh argument, in rdx, holds the linear address, so that Slow finds it there. A load that
 // misses has written nothing.
-#include "jit/stencil/sources/operands.h"
+#include "jit/stencil/sources/memory.h"
 #include "jit/stencil/sources/probe.h"
 
 namespace penumbra::jit {
@@ -62,40 +62,6 @@ template <u32 kSize>
   return (page_of(last) ^ tag) > mmu::ShadowEntry::kTracked;
 }
 
-using Vector16 = __m128i;
-struct Vector32 {
-  u64 lanes[4];
-};
-
-/// A scalar as a vector, in one load: of parts that were stored one by one, the next load of the
-/// whole would have to wait.
-template <class T>
-[[gnu::always_inline]] inline Vector16 zero_extended(const u8* from) {
-  if constexpr (sizeof(T) == 4) return _mm_loadu_si32(from);
-  return _mm_loadl_epi64(reinterpret_cast<const Vector16*>(from));
-}
-
-template <class T, class V>
-[[gnu::always_inline]] inline V loaded_vector(const u8* from) {
-  if constexpr (sizeof(T) < 16) {
-    return zero_extended<T>(from);
-  } else {
-    return load_from<V>(from);
-  }
-}
-
-/// Loads fill the slot: 64 bits, or 16 bytes (of a vector) zero-extended.
-template <class T, Form D, bool kVector>
-[[gnu::always_inline]] inline void put_loaded(CpuState* s, u64& d, const u8* from) {
-  if constexpr (sizeof(T) > 16) {
-    store_to<T>(slot_of<'d'>(s), load_from<T>(from));
-  } else if constexpr (kVector) {
-    store_to<Vector16>(slot_of<'d'>(s), loaded_vector<T, Vector16>(from));
-  } else {
-    put<u64, D>(s, d, load_from<T>(from));
-  }
-}
-
 template <class T, bool kForWrite, bool kVector, Form D, Form Base, Form Index, unsigned kScale>
 PENUMBRA_STENCIL load(PENUMBRA_LINEAR_ARGUMENTS) {
   linear = address<Base, Index, kScale>(s, a, b);
@@ -105,15 +71,6 @@ PENUMBRA_STENCIL load(PENUMBRA_LINEAR_ARGUMENTS) {
     PENUMBRA_LINEAR_CONTINUE(to_slow_linear);
   put_loaded<T, D, kVector>(s, d, reinterpret_cast<const u8*>(linear + entry.addend));
   PENUMBRA_LINEAR_CONTINUE(to_next_linear);
-}
-
-template <class T, Form C>
-[[gnu::always_inline]] inline void put_stored(CpuState* s, u64 c, u8* to) {
-  if constexpr (sizeof(T) >= 16) {
-    store_to<T>(to, load_from<T>(slot_of<'c'>(s)));
-  } else {
-    store_to<T>(to, get<T, C, 'c'>(s, c));
-  }
 }
 
 template <class T, Form C, Form Base, Form Index, unsigned kScale>
@@ -139,17 +96,6 @@ PENUMBRA_STENCIL code_value(PENUMBRA_STENCIL_ARGUMENTS) {
   auto value = static_cast<std::make_signed_t<From>>(load_from<From>(at));
   put<u64, D>(s, d, static_cast<u64>(i64{value}));
   PENUMBRA_CONTINUE(to_next);
-}
-
-template <class T, class V>
-[[gnu::always_inline]] inline void put_stored_vector(V vector, u8* to) {
-  if constexpr (sizeof(T) == 4) {
-    _mm_storeu_si32(to, vector);
-  } else if constexpr (sizeof(T) == 8) {
-    _mm_storel_epi64(reinterpret_cast<Vector16*>(to), vector);
-  } else {
-    store_to<V>(to, vector);
-  }
 }
 
 /// The same with the vector in a register.
@@ -211,22 +157,6 @@ PENUMBRA_STENCIL check_aligned(PENUMBRA_LINEAR_ARGUMENTS) {
 // --------------------------------------------------------------------------------------
 
 using List = Listing<Function, 2000>;
-
-template <class T>
-constexpr Width kVectorWidth = sizeof(T) == 32   ? Width::W256
-                               : sizeof(T) == 16 ? Width::W128
-                                                 : kWidthOf<T>;
-
-/// Calls f<Base, Index, scale>() for every address form.
-template <class F>
-constexpr void each_address(F f) {
-  each<kNone, kRegister, kSlot>([&]<Form A>() {
-    f.template operator()<A, kNone, 0u>();
-    each<kRegister, kSlot>([&]<Form B>() {
-      each<0u, 1u, 2u, 3u>([&]<unsigned kScale>() { f.template operator()<A, B, kScale>(); });
-    });
-  });
-}
 
 template <bool kForWrite>
 constexpr auto make_loads() {
