@@ -103,12 +103,12 @@ extern "C" void penumbra_test_leave_2();
 extern "C" void penumbra_test_leave_3();
 extern "C" void penumbra_test_leave_4();
 
+}  // namespace
+
 Way way_of(HoleKind kind) {
   return static_cast<Way>(static_cast<u32>(kind) - static_cast<u32>(HoleKind::Taken) +
                           static_cast<u32>(Way::Taken));
 }
-
-}  // namespace
 
 Runner::Runner() {
   int file = memfd_create("stencils", 0);

@@ -17,6 +17,9 @@ struct alignas(32) Vector {
 /// Where control left: Next, or the continuation's kind.
 enum class Way : u64 { Next, Taken, Slow, Exit, Elsewhere };
 
+/// Where a continuation of the kind leaves.
+Way way_of(HoleKind kind);
+
 struct Registers {
   u64 general[16] = {};  ///< rsp is ignored
   Vector vectors[16];

@@ -1,0 +1,189 @@
+// The contracts of the stencils that are no micro-op, from jit/stencil/key.h.
+#include "tests/stencil/scene.h"
+
+namespace penumbra::jit::test {
+namespace {
+
+using cpu::CpuState;
+
+constexpr u32 kEntrySize = sizeof(CpuState::ReturnEntry);
+constexpr u32 kReturnBytes = CpuState::kReturns * kEntrySize;
+
+Special special_of(const StencilKey& key) { return static_cast<Special>(key.op); }
+bool coin(std::mt19937_64& random) { return random() % 2 != 0; }
+
+CpuState::JumpEntry& jump_of(Scene& scene) {
+  return (*scene.jumps)[CpuState::jump_index(scene.operand(kA), scene.state.jump_seed)];
+}
+CpuState::ReturnEntry& newest(Scene& scene) {
+  return scene.state.returns[scene.state.newest_return / kEntrySize];
+}
+
+Outcome enter(Scene& scene) {
+  scene.left -= static_cast<i64>(scene.immediate);
+  return {.way = scene.left < scene.state.stop_below ? Way::Exit : Way::Next};
+}
+
+Outcome far_link(Scene& scene) {
+  CpuState& s = scene.state;
+  const FarLinkCache& cache = scene.far_link;
+  if (cache.key != s.execute_key || cache.from_base != s.code_base) return {.way = Way::Slow};
+  s.code_base = cache.to_base;
+  return {};
+}
+
+Outcome dispatch(Scene& scene) {
+  CpuState& s = scene.state;
+  const CpuState::JumpEntry& entry = jump_of(scene);
+  s.rip = scene.operand(kA);
+  if (entry.rip != s.rip || entry.key != s.execute_key) return {.way = Way::Slow};
+  s.code_base = entry.code_base;
+  return {.way = Way::Elsewhere};
+}
+
+Outcome dispatch_return(Scene& scene) {
+  CpuState& s = scene.state;
+  const CpuState::ReturnEntry& entry = newest(scene);
+  s.rip = scene.operand(kA);
+  if (entry.rip != s.rip || entry.key != s.execute_key) return {.way = Way::Slow};
+  s.newest_return = (s.newest_return + kReturnBytes - kEntrySize) % kReturnBytes;
+  return {.way = Way::Elsewhere};
+}
+
+Outcome push_return(Scene& scene) {
+  CpuState& s = scene.state;
+  u64 rip = scene.operand(kA);
+  s.newest_return = (s.newest_return + kEntrySize) % kReturnBytes;
+  CpuState::ReturnEntry& entry = newest(scene);
+  entry.rip = rip;
+  entry.key = s.execute_key;
+  entry.landing = reinterpret_cast<const void*>(scene.immediate);
+  return {};
+}
+
+Outcome landing(Scene& scene) {
+  scene.state.code_base = scene.state.rip - scene.immediate;
+  return {};
+}
+
+Outcome check_canonical(Scene& scene) {
+  u64 top = scene.operand(kA) >> 47;
+  return {.way = top == 0 || top == 0x1ffff ? Way::Next : Way::Slow};
+}
+
+Outcome check_limit(Scene& scene) {
+  bool within = scene.operand(kA) <= scene.state.seg(Segment::Cs).limit;
+  return {.way = within ? Way::Next : Way::Slow};
+}
+
+Outcome store_at(Scene& scene) {
+  u8* to = reinterpret_cast<u8*>(scene.value(kA));
+  u32 size = bytes(scene.key.width);
+  if (scene.key.c == Form::Immediate)
+    std::memcpy(to, &scene.immediate, size);
+  else
+    std::memcpy(to, scene.at(kC), size);
+  return {};
+}
+
+Outcome check_unit(Scene& scene) {
+  return {.way = scene.state.x87_on_host ? Way::Next : Way::Slow};
+}
+
+Outcome check_pending(Scene& scene) {
+  bool pending = (scene.state.x87.status & 0x80) != 0;
+  return {.way = scene.state.x87_on_host || pending ? Way::Slow : Way::Next};
+}
+
+Outcome unit_pointers(Scene& scene) {
+  CpuState& s = scene.state;
+  u64 rip = s.code_base + static_cast<u64>(i64{scene.displacement});
+  s.x87.ip = rip & s.linear_mask;
+  s.x87.cs = s.seg(Segment::Cs).selector;
+  s.x87.opcode = static_cast<u16>(scene.immediate);
+  if (scene.key.a != Form::None) s.x87.ds = static_cast<u16>(scene.value(kA));
+  return {};
+}
+
+Outcome probe(Scene& scene, bool writes) {
+  const mmu::ShadowTable& table = scene.pages->table();
+  u64 linear = scene.linear();
+  u32 size = scene.key.width == Width::W128 ? 10 : bytes(scene.key.width);
+  u8* host = writes ? table.for_write(linear, size) : table.for_read(linear, size);
+  if (host == nullptr) return {.way = Way::Slow, .rdx = linear};
+  return {.rcx = reinterpret_cast<u64>(host), .rdx = linear};
+}
+
+}  // namespace
+
+/// Half of the caches fit.
+void prepare_special(Scene& scene, std::mt19937_64& random) {
+  CpuState& s = scene.state;
+  switch (special_of(scene.key)) {
+    case Special::Enter:
+      scene.immediate = 1 + random() % 64;
+      scene.left = static_cast<i64>(random() % 128);
+      s.stop_below = coin(random) ? 0 : INT64_MAX;
+      break;
+    case Special::FarLink:
+      scene.immediate = reinterpret_cast<u64>(&scene.far_link);
+      scene.far_link = {.key = coin(random) ? s.execute_key : random(),
+                        .from_base = coin(random) ? s.code_base : random(),
+                        .to_base = random()};
+      break;
+    case Special::Dispatch:
+      jump_of(scene) = {.rip = coin(random) ? scene.operand(kA) : random(),
+                        .key = coin(random) ? s.execute_key : random(),
+                        .code = scene.elsewhere,
+                        .code_base = random()};
+      break;
+    case Special::DispatchReturn:
+      newest(scene) = {.rip = coin(random) ? scene.operand(kA) : random(),
+                       .key = coin(random) ? s.execute_key : random(),
+                       .landing = scene.elsewhere};
+      break;
+    case Special::StoreAt:
+    case Special::StoreVectorAt:
+      store_to(scene.at(kA), scene.pages->bytes() + random() % kPageSize);
+      break;
+    default:
+      break;
+  }
+}
+
+std::optional<Outcome> perform_special(Scene& scene) {
+  switch (special_of(scene.key)) {
+    case Special::Enter:
+      return enter(scene);
+    case Special::FarLink:
+      return far_link(scene);
+    case Special::Dispatch:
+      return dispatch(scene);
+    case Special::DispatchReturn:
+      return dispatch_return(scene);
+    case Special::PushReturn:
+      return push_return(scene);
+    case Special::Landing:
+      return landing(scene);
+    case Special::CheckCanonical:
+      return check_canonical(scene);
+    case Special::CheckLimit:
+      return check_limit(scene);
+    case Special::StoreAt:
+    case Special::StoreVectorAt:
+      return store_at(scene);
+    case Special::CheckUnit:
+      return check_unit(scene);
+    case Special::CheckPending:
+      return check_pending(scene);
+    case Special::UnitPointers:
+      return unit_pointers(scene);
+    case Special::ProbeRead:
+      return probe(scene, false);
+    case Special::ProbeWrite:
+      return probe(scene, true);
+  }
+  return std::nullopt;
+}
+
+}  // namespace penumbra::jit::test
