@@ -139,7 +139,7 @@ class BlockDump {
         return refuse(fmt::format("the bytes from offset {} are no instruction", start));
       }
       auto block = translator::translate({page_, start, {}}, mode_, model,
-                                         std::min(most, jit::Baseline::kMostInstructions),
+                                         std::min(most, jit::Variation().most_instructions),
                                          translator::BehindJump::GoOn);
       if (!block || block->end <= start) break;
       if (lister_) sections_ = lister_->list(*block);

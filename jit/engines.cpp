@@ -7,7 +7,7 @@
 namespace penumbra::jit {
 
 Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu,
-                 Boundary& boundary, Tier tier)
+                 Boundary& boundary, Tier tier, const Variation& variation)
     : context_(context),
       space_(space),
       boundary_(boundary),
@@ -15,7 +15,8 @@ Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& m
       source_(context, space, mmu, slow_),
       interpreter_(context, slow_, source_) {
   if (tier == Tier::Baseline) {
-    baseline_ = std::make_unique<Baseline>(context, space, mmu, slow_, source_, boundary);
+    baseline_ =
+        std::make_unique<Baseline>(context, space, mmu, slow_, source_, boundary, variation);
   }
   space_.set_code_observer(this);
 }

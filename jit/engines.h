@@ -16,7 +16,7 @@ class Engines final : public mmu::CodeObserver {
   enum class Tier : u8 { Interpreter, Baseline };
 
   Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, Boundary& boundary,
-          Tier tier);
+          Tier tier, const Variation& variation = {});
   ~Engines() override;
 
   /// Executes from state.rip until a reason to stop, at an exact instruction boundary with all

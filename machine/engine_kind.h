@@ -14,8 +14,8 @@ enum class EngineKind : u8 {
 
 struct EngineConfig {
   EngineKind kind = EngineKind::Auto;
-  /// Other than 0: varies the lengths of blocks, evictions and thresholds, for tests. What the
-  /// guest computes does not depend on it.
+  /// Other than 0: varies what generated code may choose (jit/stencil/variation.h), for tests. What
+  /// the guest computes does not depend on it.
   u64 seed = 0;
 };
 

@@ -31,7 +31,7 @@ struct Vcpu::Impl final : cpu::Environment, jit::Boundary {
         model(cpu_model),
         host(vcpu_host),
         mmu(space, external),
-        engine(context, space, mmu, *this, tier_of(config.kind)) {
+        engine(context, space, mmu, *this, tier_of(config.kind), jit::Variation::of(config.seed)) {
     reset();
   }
 

@@ -6,6 +6,7 @@
 #include "cpu/operand_access.h"
 #include "cpu/segmentation.h"
 #include "cpu/vector/availability.h"
+#include "cpu/vector/element_access.h"
 
 namespace penumbra::cpu::ops {
 namespace {
@@ -23,11 +24,11 @@ u64 element_offset(const CpuState& state, const Operands& ops, i64 index) {
 }
 
 template <class Element>
-Expected<Element> load_element(CpuContext& ctx, const Operands& ops, i64 index) {
+Expected<Element> gathered(CpuContext& ctx, const Operands& ops, i64 index) {
   u64 offset = element_offset(ctx.state, ops, index);
   TRY_ASSIGN(u64 linear,
              linear_address(ctx, ops.memory.segment, offset, sizeof(Element), Access::Read));
-  return ctx.memory.load<Element>(linear);
+  return load_element<Element>(ctx, linear);
 }
 
 template <class Index, class Element>
@@ -41,7 +42,7 @@ Outcome gather(CpuContext& ctx, const Operands& ops) {
     u8* mask_element = mask_at + i * sizeof(Element);
     if (load_from<std::make_signed_t<Element>>(mask_element) < 0) {
       i64 index = load_from<Index>(indices + i * sizeof(Index));
-      TRY_ASSIGN(Element value, load_element<Element>(ctx, ops, index));
+      TRY_ASSIGN(Element value, gathered<Element>(ctx, ops, index));
       store_to<Element>(to + i * sizeof(Element), value);
     }
     store_to<Element>(mask_element, 0);

@@ -5,6 +5,7 @@
 #include "cpu/operand_access.h"
 #include "cpu/segmentation.h"
 #include "cpu/vector/availability.h"
+#include "cpu/vector/element_access.h"
 
 namespace penumbra::cpu::ops {
 namespace {
@@ -43,7 +44,7 @@ Outcome masked_load(CpuContext& ctx, const Operands& ops) {
   auto* to = reinterpret_cast<u8*>(loaded.lanes);
   for (unsigned i = 0; i < from.count; ++i) {
     if (!from.selected[i]) continue;
-    TRY_ASSIGN(Element value, ctx.memory.load<Element>(from.linear[i]));
+    TRY_ASSIGN(Element value, load_element<Element>(ctx, from.linear[i]));
     store_to<Element>(to + i * sizeof(Element), value);
   }
   ctx.state.vector[ops.at[0].reg] = loaded;
@@ -55,12 +56,12 @@ Outcome masked_store(CpuContext& ctx, const Operands& ops) {
   TRY_ASSIGN(Selection to, select<Element>(ctx, ops, ops.at[2].size, Access::Write));
   for (unsigned i = 0; i < to.count; ++i) {
     if (!to.selected[i]) continue;
-    TRY(ctx.memory.probe(to.linear[i], sizeof(Element), Access::Write, Privilege::Current));
+    TRY(probe_element<Element>(ctx, to.linear[i]));
   }
   const u8* from = bytes_of(ctx.state, ops.at[2]);
   for (unsigned i = 0; i < to.count; ++i) {
     if (!to.selected[i]) continue;
-    TRY(ctx.memory.store<Element>(to.linear[i], load_from<Element>(from + i * sizeof(Element))));
+    TRY(store_element(ctx, to.linear[i], load_from<Element>(from + i * sizeof(Element))));
   }
   return Next::Continue;
 }

@@ -7,7 +7,6 @@
 
 #include "cpu/x87/host_unit_x86.h"
 #include "jit/interp/uop.h"
-#include "jit/stencil/host_level.h"
 #include "jit/stencil/host_listing.h"
 #include "jit/stencil/thunks.h"
 
@@ -22,15 +21,17 @@ extern "C" const u8* penumbra_find_code(cpu::CpuState* s) {
 }
 
 Baseline::Baseline(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu,
-                   SlowPath& slow, CodeSource& source, Boundary& boundary)
+                   SlowPath& slow, CodeSource& source, Boundary& boundary,
+                   const Variation& variation)
     : context_(context),
       mmu_(mmu),
       store_filter_(space.store_filter()),
       slow_(slow),
       source_(source),
       boundary_(boundary),
-      stencils_(stencil_tables(host_level())),
-      generator_(stencils_, thunks_, constants_) {
+      variation_(variation),
+      stencils_(stencil_tables(variation.level)),
+      generator_(stencils_, thunks_, constants_, variation_) {
   place_thunks(memory_, stencils_.tables(), thunks_, constants_);
 }
 
@@ -91,6 +92,8 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
 /// Code at state.rip with the key current, or nullptr with stop_ set.
 const u8* Baseline::next(CpuState& s) {
   ++counters_.jumps_asked;
+  u64 every = variation_.jumps_between_flushes;
+  if (every != 0 && counters_.jumps_asked % every == 0) forget_jumps(s);
   // At the slice's end traps and interrupts come first, before a fetch that may fault.
   stop_ = Stop::Slice;
   if (s.instructions_left <= 0) return nullptr;
@@ -134,11 +137,14 @@ NativeBlock* Baseline::translate(const CodeSource::Location& at) {
 }
 
 NativeBlock* Baseline::make_block(const CodeSource::Location& at) {
-  auto translated = source_.translate(at, kMostInstructions, translator::BehindJump::GoOn);
+  auto translated = source_.translate(at, variation_.most_instructions, variation_.behind_jump);
   if (!translated) {
     slow_.set_fault(translated.error());
     stop_ = Stop::Fault;
     return nullptr;
+  }
+  if (!variation_.cold_flags) {
+    for (MicroOp& op : translated->ir.ops) op.cold_flags = false;
   }
   make_room(Generator::most_bytes(translated->ir));
   auto block = generator_.generate(std::move(*translated), memory_);

@@ -19,9 +19,8 @@ using cpu::CpuState;
 
 class Baseline {
  public:
-  static constexpr u32 kMostInstructions = 64;  ///< of a block
   Baseline(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& mmu, SlowPath& slow,
-           CodeSource& source, Boundary& boundary);
+           CodeSource& source, Boundary& boundary, const Variation& variation);
   ~Baseline();
 
   /// Starts in `mode`; mode() is that in which it stopped.
@@ -45,7 +44,6 @@ class Baseline {
   const u8* next(CpuState& s);
 
  private:
-  static constexpr u64 kCodeBytes = 64ull << 20;
   static constexpr u64 kSpread = 389;  ///< jumps of neighbouring epochs do not meet
   static constexpr u32 kRegions = 8;
   static constexpr size_t kMostVersions = 4;  ///< of a block, beside the valid one
@@ -91,7 +89,8 @@ class Baseline {
   SlowPath& slow_;
   CodeSource& source_;
   Boundary& boundary_;
-  CodeMemory memory_{kCodeBytes, kRegions};
+  const Variation variation_;
+  CodeMemory memory_{variation_.code_bytes, kRegions};
   Stencils stencils_;
   Thunks thunks_;
   u64 constants_ = 0;

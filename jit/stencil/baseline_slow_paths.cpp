@@ -27,14 +27,14 @@ void copy_vector(void* to, const void* from, bool is_wide) {
 /// The slots become current, from the registers.
 void save_vectors(cpu::CpuState& s, const Site& site, const cpu::VectorRegister* registers) {
   for (u32 i = 0; i < site.newer; ++i) {
-    const HeldVector& held = site.vectors[i];
+    const HeldVector& held = site.owner->held_vectors[site.first_vector + i];
     copy_vector(at_slot(s, held.slot), &registers[held.host], held.is_wide);
   }
 }
 
 void restore_vectors(cpu::CpuState& s, const Site& site, cpu::VectorRegister* registers) {
   for (u32 i = site.newer; i < site.newer + site.wanted; ++i) {
-    const HeldVector& held = site.vectors[i];
+    const HeldVector& held = site.owner->held_vectors[site.first_vector + i];
     registers[held.host] = {};
     copy_vector(&registers[held.host], at_slot(s, held.slot), held.is_wide);
   }
@@ -161,7 +161,7 @@ bool Baseline::goes_on(CpuState& s, const Site& site) {
       slow_.set_fault(Fault::of(static_cast<Vector>(site.immediate)));
       return stop_before(s, site, Stop::Fault);
     case Site::Kind::Execute: {
-      const Uop* program = site.detail.program;
+      const Uop* program = site.program;
       program->handler(&s, program, static_cast<const mmu::ShadowTable*>(s.table), 0);
       return true;
     }
@@ -249,13 +249,13 @@ bool Baseline::call(CpuState& s, const Site& site) {
   stop_before(s, site, Stop::Fault);
   i64 rest = s.instructions_left - left;
   const auto& instruction = site.owner->ir.instructions[site.instruction];
-  auto stop = slow_.call(*site.detail.call, instruction, rest, site.owner->valid);
+  auto stop = slow_.call(*site.call, instruction, rest, site.owner->valid);
   if (stop) {
     stop_ = *stop;
     return false;
   }
   refresh_key(s);
-  bool unit = site.detail.call->call.effects & translator::RunsOnUnit;
+  bool unit = site.call->call.effects & translator::RunsOnUnit;
   if (unit && cpu::x87::may_be_on_host(s.x87)) {
     cpu::x87::load_host(s.x87);
     s.x87_on_host = true;

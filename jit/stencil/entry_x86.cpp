@@ -65,7 +65,7 @@ __attribute__((naked, noinline)) Leave enter_native(CpuState*, const u8*) {
 #define PENUMBRA_SAVE_SSE(i) "movups %%xmm" #i ", 32*" #i "(%%rsp)\n\t"
 #define PENUMBRA_RESTORE_SSE(i) "movups 32*" #i "(%%rsp), %%xmm" #i "\n\t"
 
-#define PENUMBRA_VECTORS_OFFSET [vectors] "i"(offsetof(Site, vectors))
+#define PENUMBRA_VECTORS_OFFSET [wanted] "i"(offsetof(Site, wanted))
 
 // rbx, which C++ preserves, holds the site meanwhile.
 #define PENUMBRA_SLOW(name, save, restore)                                                   \
@@ -78,14 +78,14 @@ __attribute__((naked, noinline)) Leave enter_native(CpuState*, const u8*) {
         "movq %%rax, %%rsi\n\t"                                                            \
         "movq %%rax, %%rbx\n\t"                                                            \
         "subq $520, %%rsp\n\t"                                                             \
-        "cmpq $0, %c[vectors](%%rbx)\n\t"                                                  \
+        "cmpb $0, %c[wanted](%%rbx)\n\t"                                                  \
         "je 3f\n\t" PENUMBRA_VECTORS(save) "3:\n\t"                                        \
         "movq %%rsp, %%rdx\n\t"                                                            \
         "callq penumbra_slow_path\n\t"                                                     \
         "cmpq $1, %%rax\n\t" /* kBehindSite */                                             \
         "jb 1f\n\t"                                                                        \
         "ja 2f\n\t"                                                                        \
-        "cmpq $0, %c[vectors](%%rbx)\n\t"                                                  \
+        "cmpb $0, %c[wanted](%%rbx)\n\t"                                                  \
         "je 3f\n\t" PENUMBRA_VECTORS(restore) "3:\n\t"                                     \
         "addq $520, %%rsp\n\t"                                                              \
         "cmpl %%eax, %%eax\n\t" /* ZF: see penumbra_slow_store_avx() */                   \
@@ -114,10 +114,10 @@ PENUMBRA_SLOW(penumbra_slow_sse, PENUMBRA_SAVE_SSE, PENUMBRA_RESTORE_SSE)
         "movq %%r12, %%rdi\n\t"                             \
         "movq %%rax, %%rsi\n\t"                             \
         "subq $520, %%rsp\n\t"                              \
-        "cmpq $0, %c[vectors](%%rsi)\n\t"                   \
+        "cmpb $0, %c[wanted](%%rsi)\n\t"                   \
         "je 3f\n\t" PENUMBRA_VECTORS(save) "3:\n\t"         \
         "callq penumbra_harmless_store\n\t"                 \
-        "cmpq $0, %c[vectors](%%rsi)\n\t"                   \
+        "cmpb $0, %c[wanted](%%rsi)\n\t"                   \
         "je 3f\n\t" PENUMBRA_VECTORS(restore) "3:\n\t"      \
         "addq $520, %%rsp\n\t"                              \
         "movq %%rsi, %%rcx\n\t"                             \

@@ -120,10 +120,8 @@ void Generator::finish(CodeSource::Translated&& translated) {
   for (size_t i = 0; i < sites_.size(); ++i) {
     Site& site = block_->sites[i] = sites_[i];
     site.owner = block_;
-    if (site.wanted != 0) site.vectors = &block_->held_vectors[site.first_vector];
-    if (site.kind == Site::Kind::Call) site.detail.call = &block_->ir.calls[site.immediate];
-    if (site.kind == Site::Kind::Execute)
-      site.detail.program = &block_->programs[2 * site.immediate];
+    if (site.kind == Site::Kind::Call) site.call = &block_->ir.calls[site.immediate];
+    if (site.kind == Site::Kind::Execute) site.program = &block_->programs[2 * site.immediate];
   }
 }
 
@@ -165,13 +163,13 @@ void Generator::connect(u8* field, const u8* writable_target) {
 
 u32 Generator::new_site(const MicroOp& op, Site::Kind kind) {
   sites_.push_back({.owner = nullptr,
+                    .immediate = op.immediate,
                     .kind = kind,
                     .width = op.width,
                     .segment = op.segment,
                     .flags_before = op.flags_before,
                     .instruction = op.instruction,
-                    .unit_mark = unit_mark_,
-                    .immediate = op.immediate});
+                    .unit_mark = unit_mark_});
   return static_cast<u32>(sites_.size() - 1);
 }
 

@@ -20,6 +20,7 @@
 #include "jit/stencil/registers.h"
 #include "jit/stencil/stencils.h"
 #include "jit/stencil/thunks.h"
+#include "jit/stencil/variation.h"
 
 namespace penumbra::jit {
 
@@ -36,8 +37,9 @@ struct CodeMark {
 
 class Generator {
  public:
-  /// `constants` is the address of the tables' constants; all three are read as blocks are made.
-  Generator(const Stencils& stencils, const Thunks& thunks, const u64& constants);
+  /// `constants` is the address of the tables' constants; all are read as blocks are made.
+  Generator(const Stencils& stencils, const Thunks& thunks, const u64& constants,
+            const Variation& variation);
 
   /// Upper bound of the code of a block, bytes.
   static u32 most_bytes(const translator::Block& ir);
@@ -263,6 +265,7 @@ class Generator {
   const Stencils& stencils_;
   const Thunks& thunks_;
   const u64& constants_;
+  const Variation& variation_;
   std::vector<CodeMark>* marks_ = nullptr;
   CodeMemory* memory_ = nullptr;
   NativeBlock* block_ = nullptr;

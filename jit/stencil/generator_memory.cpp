@@ -102,7 +102,7 @@ bool Generator::lead_anchor(const AnchorUse& use, const StencilKey& access,
 bool Generator::by_anchor(const MicroOp& op, const StencilKey& key, const Operands& operands,
                           u32 site) {
   const AnchorUse& use = anchors_[&op - ir_->ops.data()];
-  if (use.anchor == AnchorUse::kNone) return false;
+  if (use.anchor == AnchorUse::kNone || !variation_.shares_look_ups) return false;
   const Stencil* own = stencils_.find(key.encode());
   bool movable = own != nullptr && fits(*own, operands) && (own->clobbers & ~kScratch) == 0 &&
                  own->vector_clobbers == 0;

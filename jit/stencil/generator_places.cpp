@@ -50,6 +50,7 @@ void Generator::choose_lodgers() {
   constexpr u32 kGain = 6;  // uses; taking and giving back are four moves
   std::array<u32, 16> uses{};
   lodgers_ = kResidents;
+  if (!variation_.lodgers) return;
   for (const MicroOp& op : ir_->ops) {
     if (op.op == Op::Call) return;  // its operands are not counted
     for (Slot slot : {op.d, op.a, op.b_is_immediate ? kNoSlot : op.b, op.c}) {

@@ -27,10 +27,12 @@ constexpr StencilKey move_key(bool is_wide, Form d, Form a) {
 
 }  // namespace
 
-Generator::Generator(const Stencils& stencils, const Thunks& thunks, const u64& constants)
+Generator::Generator(const Stencils& stencils, const Thunks& thunks, const u64& constants,
+                     const Variation& variation)
     : stencils_(stencils),
       thunks_(thunks),
       constants_(constants),
+      variation_(variation),
       has_avx_(stencils.find(move_key(true, Form::Register, Form::Slot).encode()) != nullptr) {}
 
 /// The register of the state that a slot is in.

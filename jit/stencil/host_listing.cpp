@@ -153,7 +153,7 @@ std::string print(const std::vector<HostLine>& lines) {
 }
 
 BlockLister::BlockLister(HostLevel level)
-    : stencils_(stencil_tables(level)), generator_(stencils_, thunks_, constants_) {
+    : stencils_(stencil_tables(level)), generator_(stencils_, thunks_, constants_, variation_) {
   place_thunks(memory_, stencils_.tables(), thunks_, constants_);
 }
 

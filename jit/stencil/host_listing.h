@@ -42,6 +42,7 @@ class BlockLister {
   Stencils stencils_;
   Thunks thunks_;
   u64 constants_ = 0;
+  const Variation variation_;
   Generator generator_;
 };
 

@@ -39,7 +39,7 @@ struct Site {
     EndSse,
     Call,
     Raise,
-    Execute,        ///< a micro-op without a stencil; detail.program
+    Execute,        ///< a micro-op without a stencil
     NextPage,       ///< the second page of a block that crosses
     ExplicitFlags,  ///< makes the flags explicit, then the micro-op is tried again
     Misaligned,
@@ -48,6 +48,11 @@ struct Site {
   static constexpr size_t kKinds = static_cast<size_t>(Kind::BadTarget) + 1;
   static constexpr u16 kNoMark = 0xffff;
   NativeBlock* owner;
+  union {
+    u64 immediate = 0;
+    const translator::CallSite* call;  ///< of a Call
+    const Uop* program;                ///< of an Execute
+  };
   Kind kind;
   Width width = Width::W64;
   Segment segment = Segment::Ds;
@@ -58,17 +63,12 @@ struct Site {
   translator::Slot slot = translator::kNoSlot;
   translator::Slot address = translator::kNoSlot;  ///< of Linear: the offset; second operand
   translator::Slot third = translator::kNoSlot;    ///< of EndSse and Divide: the last operand
-  /// In the block's held_vectors: those that are newer than their slots when control leaves, then
-  /// those that are to be in their registers when it comes back.
-  const HeldVector* vectors = nullptr;
-  u32 first_vector = 0;
   u8 newer = 0, wanted = 0;
-  u64 immediate = 0;
-  union {
-    const translator::CallSite* call;
-    const Uop* program;
-  } detail = {nullptr};
+  /// In the block's held_vectors: `newer` than their slots when control leaves, then `wanted` in
+  /// their registers when it comes back.
+  u32 first_vector = 0;
 };
+static_assert(sizeof(Site) == 40);  // a Linux guest has hundreds of thousands
 
 /// The x87 unit's pointers behind an instruction in generated code.
 struct UnitMark {

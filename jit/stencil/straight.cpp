@@ -33,7 +33,7 @@ bool may_be_straight(const translator::CallSite& call, CodeMode mode) {
 
 extern "C" bool penumbra_perform_straight(cpu::CpuState* s, const Site* site) {
   if (s->reg(cpu::Reg::Rcx) == 0) return true;
-  const translator::CallSite& call = *site->detail.call;
+  const translator::CallSite& call = *site->call;
   ViewInForce host{*s};
   return call.call.effects & CopiesStraight
              ? cpu::run_straight<cpu::StraightMovs>(*s, host, call.operands)

@@ -34,11 +34,13 @@ class BareGuest {
   /// A second linear window on the same physical memory.
   static constexpr u64 kAlias = 0x40000000;
 
-  /// On one engine after the other, in tests that say GENERATE(kInterp, kBaseline).
-  static constexpr auto kInterp = machine::EngineKind::Interp,
-                        kBaseline = machine::EngineKind::Baseline;
-  explicit BareGuest(machine::EngineKind engine = kBaseline)
-      : vcpu(*space, cpu::CpuModel(), host, {.kind = engine}) {
+  /// On one engine after the other, in tests that GENERATE them; the last is generated code of the
+  /// lowest host level, with other choices made.
+  static constexpr machine::EngineConfig kInterp{.kind = machine::EngineKind::Interp},
+      kBaseline{.kind = machine::EngineKind::Baseline},
+      kVaried{.kind = machine::EngineKind::Baseline, .seed = 2};
+  explicit BareGuest(const machine::EngineConfig& engine = kBaseline)
+      : vcpu(*space, cpu::CpuModel(), host, engine) {
     space->map({0}, kRam, 0, mmu::AddressSpace::SlotKind::Ram);
     build_tables();
     cpu::CpuState& s = vcpu.state();

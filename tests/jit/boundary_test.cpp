@@ -53,7 +53,7 @@ TEST_CASE("a shadow is still there where the instruction in it stops the CPU", "
 }
 
 TEST_CASE("behind INVLPG of its own page the guest runs what the page is now", "[boundary]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   // mov [rdi], rax; invlpg [rsi]; mov al, 1 (2 in the other page); hlt
   std::vector<u8> code = {0x48, 0x89, 0x07, 0x0f, 0x01, 0x3e, 0xb0, 0x01, 0xf4};
   guest.load(BareGuest::kCode, code);

@@ -28,7 +28,7 @@ std::vector<Trap> traps(BareGuest& guest) {
 constexpr u64 kCode = BareGuest::kCode;
 
 TEST_CASE("TF traps behind each instruction", "[debug]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(kCode, {0xff, 0xc0, 0x90, 0xf4});  // inc eax; nop; hlt
   guest.vcpu.state().rflags |= cpu::Flag::kTf;
   constexpr u64 kSingleStep = 1u << 14;
@@ -39,7 +39,7 @@ TEST_CASE("TF traps behind each instruction", "[debug]") {
 }
 
 TEST_CASE("an instruction breakpoint stops in front of it, once with RF", "[debug]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(kCode, {0xb9, 0x03, 0, 0, 0,     // mov ecx, 3
                      0xff, 0xc0,              // inc eax   <- DR1
                      0xff, 0xc9, 0x75, 0xfa,  // dec ecx; jnz

@@ -153,7 +153,7 @@ std::string listed(const Code& code) {
 }
 
 TEST_CASE("flags kept from one definition to the next are those of the host", "[flags]") {
-  auto engine = GENERATE(BareGuest::kInterp, BareGuest::kBaseline);
+  auto engine = GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried);
   u64 slice = GENERATE(1, 2, 1000);
   if (!oracle::host_is_reference_vendor()) return;
   BareGuest guest(engine);
@@ -173,7 +173,7 @@ TEST_CASE("flags kept from one definition to the next are those of the host", "[
 }
 
 TEST_CASE("a fault finds the flags of the instructions before it", "[flags]") {
-  auto engine = GENERATE(BareGuest::kInterp, BareGuest::kBaseline);
+  auto engine = GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried);
   if (!oracle::host_is_reference_vendor()) return;
   BareGuest guest(engine);
   guest.vcpu.set_exception_hook([](const Fault&) { return true; });

@@ -8,7 +8,7 @@ using cpu::Reg;
 constexpr u8 kHlt = 0xf4;
 
 TEST_CASE("a store to the next instruction of the running block", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xc6, 0x05, 0x01, 0, 0, 0, 0x2a,  // mov byte [rip+1], 42
                                 0xb8, 0x01, 0, 0, 0,              // mov eax, 1
                                 kHlt});
@@ -17,7 +17,7 @@ TEST_CASE("a store to the next instruction of the running block", "[smc]") {
 }
 
 TEST_CASE("a store to the running instruction's own bytes completes first", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb9, 0x02, 0, 0, 0,                    // mov ecx, 2
                                 0xc6, 0x05, 0xff, 0xff, 0xff, 0xff, 7,  // mov byte [rip-1], 7
                                 0xff, 0xc9,                             // dec ecx
@@ -28,7 +28,7 @@ TEST_CASE("a store to the running instruction's own bytes completes first", "[sm
 }
 
 TEST_CASE("a loop that counts by patching itself", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0x31, 0xd2,                          // xor edx, edx
                                 0xb9, 0x0a, 0,    0,    0,           // mov ecx, 10
                                 0xb8, 0x01, 0,    0,    0,           // mov eax, 1    <- patched
@@ -42,7 +42,7 @@ TEST_CASE("a loop that counts by patching itself", "[smc]") {
 }
 
 TEST_CASE("stores of every width to data right behind the code of their page", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   std::vector<u8> code = {0x88, 0x07,                          // mov [rdi], al
                           0x66, 0x89, 0x47, 0x01,              // mov [rdi+1], ax
                           0x89, 0x47, 0x03,                    // mov [rdi+3], eax
@@ -83,7 +83,7 @@ void run_at(BareGuest& guest, u64 rip) {
 }
 
 TEST_CASE("a store of which only the last byte is code", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
   guest.load(0x20000, {0x48, 0x89, 0x0f, kHlt});              // mov [rdi], rcx
   guest.reg(Reg::Rcx) = 0xb9ull << 56;                        // mov ecx
@@ -118,7 +118,7 @@ const Patched kPatched[] = {
 };
 
 TEST_CASE("an immediate that is patched again and again", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   bool by_alias = GENERATE(false, true);
   for (const Patched& form : kPatched) {
     std::vector<u8> code = form.code;
@@ -151,7 +151,7 @@ TEST_CASE("an immediate that is patched again and again", "[smc]") {
 }
 
 TEST_CASE("an immediate that a loop patches in every round, within its own block", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb9, 0x64, 0,    0,    0,           // mov ecx, 100
                                 0x31, 0xc0,                          // xor eax, eax
                                 0x48, 0x05, 1,    0,    0,    0,     // add rax, 1      <- patched
@@ -165,7 +165,7 @@ TEST_CASE("an immediate that a loop patches in every round, within its own block
 }
 
 TEST_CASE("an immediate that is one of two that a loop patches in every round", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb9, 60,   0,    0,    0,           // mov ecx, 60
                                 0x31, 0xc0,                          // xor eax, eax
                                 0x48, 0x05, 1,    0,    0,    0,     // add rax, 1      <- patched
@@ -180,7 +180,7 @@ TEST_CASE("an immediate that is one of two that a loop patches in every round", 
 }
 
 TEST_CASE("an immediate that is patched by DMA, between other stores to its page", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0,        // mov eax, 1
                                 0x89, 0x05, 0xf4, 0, 0, 0,  // mov [rip+F4h], eax
                                 kHlt});
@@ -193,7 +193,7 @@ TEST_CASE("an immediate that is patched by DMA, between other stores to its page
 }
 
 TEST_CASE("a block whose bytes flip between contents", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb9, 5, 0, 0, 0,  // mov ecx, 5
                                 0x01, 0xc8,        // add eax, ecx     <- patched
                                 0xff, 0xc9,        // dec ecx
@@ -216,7 +216,7 @@ TEST_CASE("a block whose bytes flip between contents", "[smc]") {
 }
 
 TEST_CASE("a call whose target is patched in a loop", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb9, 40,   0, 0, 0,           // mov ecx, 40
                                 0x83, 0x35, 1, 0, 0, 0, 0x30,  // xor dword [rip+1], 30h
                                 0xe8, 0x0e, 0, 0, 0,           // call 20h, or what that gives
@@ -233,7 +233,7 @@ TEST_CASE("a call whose target is patched in a loop", "[smc]") {
 }
 
 TEST_CASE("stores through another linear address and by DMA", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
   guest.run_to_halt();
   CHECK(guest.reg(Reg::Rax) == 1);
@@ -255,7 +255,7 @@ TEST_CASE("stores through another linear address and by DMA", "[smc]") {
 }
 
 TEST_CASE("a store from the page below into the running block", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(0x11000, {0x48, 0x89, 0x07, 0xb0, 0x01, kHlt});  // mov [rdi], rax; mov al, 1; hlt
   guest.reg(Reg::Rdi) = 0x10fff;
   guest.reg(Reg::Rax) = 0x90f4'2ab0'0789'4800;  // the same again, but mov al, 42
@@ -265,7 +265,7 @@ TEST_CASE("a store from the page below into the running block", "[smc]") {
 }
 
 TEST_CASE("a string store over the code behind it", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xbf, 0x0f, 0x00, 0x01, 0,  // mov edi, the nops
                                 0xb0, kHlt,                 // mov al, F4h
                                 0xb9, 0x04, 0,    0,    0,  // mov ecx, 4
@@ -286,7 +286,7 @@ void fill_downwards(BareGuest& guest, u64 last, u32 size) {
 }
 
 TEST_CASE("a string store downwards reaches code below its first element", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xb8, 0x01, 0, 0, 0, kHlt});  // mov eax, 1
   guest.run_to_halt();
   REQUIRE(guest.reg(Reg::Rax) == 1);
@@ -299,7 +299,7 @@ TEST_CASE("a string store downwards reaches code below its first element", "[smc
 }
 
 TEST_CASE("an instruction over two pages follows a change of either", "[smc]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   constexpr u64 kStart = 0x11ffd;
   guest.load(kStart, {0xb8, 0x11, 0x22, 0x33, 0x44, kHlt});  // mov eax, 44332211h
   auto run = [&] {

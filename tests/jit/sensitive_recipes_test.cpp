@@ -8,7 +8,7 @@ using cpu::Flag;
 using cpu::Reg;
 
 TEST_CASE("CLI and PUSHF at CPL 0", "[sensitive]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.vcpu.state().set_flags(Flag::kIf | Flag::kDf | Flag::kRf | Flag::kId);
   guest.load(BareGuest::kCode, {0x31, 0xc0,  // xor eax, eax
                                 0xf9,        // stc
@@ -27,7 +27,7 @@ TEST_CASE("CLI and PUSHF at CPL 0", "[sensitive]") {
 }
 
 TEST_CASE("SWAPGS changes the base that the next access uses", "[sensitive]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.vcpu.state().seg(Segment::Gs).base = BareGuest::kData;
   guest.vcpu.state().kernel_gs_base = BareGuest::kData + 0x100;
   guest.load(BareGuest::kData, {0x11});
@@ -43,7 +43,7 @@ TEST_CASE("SWAPGS changes the base that the next access uses", "[sensitive]") {
 }
 
 TEST_CASE("a selector is read at every operand size", "[sensitive]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0x8c, 0xd0,        // mov eax, ss
                                 0x48, 0x8c, 0xcb,  // mov rbx, cs
                                 0x66, 0x8c, 0xd9,  // mov cx, ds

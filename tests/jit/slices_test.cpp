@@ -86,7 +86,7 @@ struct Outcome {
 
 /// Runs to the HLT in slices of 1..largest instructions.
 Outcome run(const std::vector<u8>& program, u64 largest, u64 seed) {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   // At a page's end, so that some instruction crosses into the next one.
   guest.load(BareGuest::kCode + 0xf80, program);
   cpu::CpuState& state = guest.vcpu.state();
@@ -118,7 +118,7 @@ TEST_CASE("random self-patching programs end alike whatever the slices", "[slice
 }
 
 TEST_CASE("an interrupt waits for the instruction behind STI", "[slices]") {
-  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline));
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
   guest.load(BareGuest::kCode, {0xfb, 0xff, 0xc0, 0xff, 0xc0, 0xf4});  // sti; inc eax; inc eax
   // A 64-bit interrupt gate for vector 40h to 20000h, where a HLT is.
   struct {

@@ -31,8 +31,11 @@ StencilKey decoded(u64 key) {
 
 bool is_vector_operand(const StencilKey& key, u32 operand) {
   if (is_special(key)) {
+    if (key.op == code_of(Special::LoadVectorAnchored)) return operand == kD;
     bool slot = key.op == code_of(Special::StoreAt) && key.width >= Width::W128;
-    return operand == kC && (slot || key.op == code_of(Special::StoreVectorAt));
+    bool stores = key.op == code_of(Special::StoreVectorAt) ||
+                  key.op == code_of(Special::StoreVectorAnchored);
+    return operand == kC && (slot || stores);
   }
   Shape shape = translator::shape_of(op_of(key));
   if (op_of(key) == Op::LoadVector) return operand == kD;
@@ -43,8 +46,12 @@ bool is_vector_operand(const StencilKey& key, u32 operand) {
 }
 
 bool has_address(const StencilKey& key) {
-  if (key.op == code_of(Special::ProbeRead) || key.op == code_of(Special::ProbeWrite)) return true;
-  if (is_special(key)) return false;
+  if (is_special(key)) {
+    bool looks_up =
+        key.op == code_of(Special::ProbeRead) || key.op == code_of(Special::ProbeWrite) ||
+        key.op == code_of(Special::AnchorRead) || key.op == code_of(Special::AnchorWrite);
+    return looks_up || anchor_operand(key) != kNoOperand;
+  }
   return translator::shape_of(op_of(key)) == Shape::Memory || op_of(key) == Op::CheckAligned;
 }
 
@@ -179,7 +186,9 @@ void choose_slots(Scene& scene, std::mt19937_64& random) {
   bool alike =
       forms[x] == forms[y] && is_vector_operand(scene.key, x) == is_vector_operand(scene.key, y);
   bool address = has_address(scene.key) && (x == kA || x == kB) && (y == kA || y == kB);
-  if (alike && !address && coin(random)) scene.slots[y] = scene.slots[x];
+  u32 anchor = anchor_operand(scene.key);
+  if (alike && !address && x != anchor && y != anchor && coin(random))
+    scene.slots[y] = scene.slots[x];
 }
 
 void choose_values(Scene& scene, std::mt19937_64& random) {

@@ -23,9 +23,11 @@ inline bool is_special(const StencilKey& key) { return key.op >= code_of(Special
 inline Op op_of(const StencilKey& key) { return static_cast<Op>(key.op); }
 
 /// Operands by number: d, a, b, c.
-constexpr u32 kD = 0, kA = 1, kB = 2, kC = 3;
+constexpr u32 kD = 0, kA = 1, kB = 2, kC = 3, kNoOperand = 4;
 inline std::array<Form, 4> forms_of(const StencilKey& key) { return {key.d, key.a, key.b, key.c}; }
 bool is_vector_operand(const StencilKey& key, u32 operand);
+/// The operand that is an addend looked up before; kNoOperand where there is none.
+u32 anchor_operand(const StencilKey& key);
 /// Whether a + (b << scale) + displacement is the linear address of something.
 bool has_address(const StencilKey& key);
 

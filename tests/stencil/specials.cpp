@@ -114,7 +114,62 @@ Outcome probe(Scene& scene, bool writes) {
   return {.rcx = reinterpret_cast<u64>(host), .rdx = linear};
 }
 
+/// d becomes the addend of the page that holds all bytes of the group, or 0.
+Outcome anchor(Scene& scene, bool writes) {
+  const mmu::ShadowTable& table = scene.pages->table();
+  u64 linear = scene.linear();
+  u32 size = static_cast<u32>(scene.immediate) + 1;
+  bool hits = (writes ? table.for_write(linear, size) : table.for_read(linear, size)) != nullptr;
+  store_to(scene.at(kD), hits ? table.entry(linear).addend : 0);
+  return {};
+}
+
+/// The micro-op that an access by an anchor stands for; kCount: it is none.
+Op anchored(const StencilKey& key) {
+  switch (special_of(key)) {
+    case Special::LoadAnchored:
+      return Op::Load;
+    case Special::StoreAnchored:
+      return Op::Store;
+    case Special::LoadVectorAnchored:
+      return Op::LoadVector;
+    case Special::StoreVectorAnchored:
+      return Op::StoreVector;
+    default:
+      return Op::kCount;
+  }
+}
+
+bool stores(Op op) { return op == Op::Store || op == Op::StoreVector; }
+
+std::optional<Outcome> access_by_anchor(Scene& scene) {
+  Op op = anchored(scene.key);
+  if (scene.value(anchor_operand(scene.key)) == 0) return Outcome{.way = Way::Slow};
+  StencilKey whole = scene.key;
+  scene.key.op = code_of(op);
+  (stores(op) ? scene.key.d : scene.key.c) = Form::None;
+  std::optional<Outcome> outcome = perform(scene);
+  scene.key = whole;
+  return outcome;
+}
+
+void prepare_anchor(Scene& scene, std::mt19937_64& random) {
+  const mmu::ShadowTable& table = scene.pages->table();
+  u64 linear = scene.linear();
+  u32 size = bytes(scene.key.width);
+  bool hits = (stores(anchored(scene.key)) ? table.for_write(linear, size)
+                                           : table.for_read(linear, size)) != nullptr;
+  u64 addend = hits && random() % 4 != 0 ? table.entry(linear).addend : 0;
+  store_to(scene.at(anchor_operand(scene.key)), addend);
+}
+
 }  // namespace
+
+u32 anchor_operand(const StencilKey& key) {
+  Op op = is_special(key) ? anchored(key) : Op::kCount;
+  if (op == Op::kCount) return kNoOperand;
+  return stores(op) ? kD : kC;
+}
 
 /// Half of the caches fit.
 void prepare_special(Scene& scene, std::mt19937_64& random) {
@@ -146,7 +201,12 @@ void prepare_special(Scene& scene, std::mt19937_64& random) {
     case Special::StoreVectorAt:
       store_to(scene.at(kA), scene.pages->bytes() + random() % kPageSize);
       break;
+    case Special::AnchorRead:
+    case Special::AnchorWrite:
+      scene.immediate = random() % 256;
+      break;
     default:
+      if (anchor_operand(scene.key) != kNoOperand) prepare_anchor(scene, random);
       break;
   }
 }
@@ -182,6 +242,15 @@ std::optional<Outcome> perform_special(Scene& scene) {
       return probe(scene, false);
     case Special::ProbeWrite:
       return probe(scene, true);
+    case Special::AnchorRead:
+      return anchor(scene, false);
+    case Special::AnchorWrite:
+      return anchor(scene, true);
+    case Special::LoadAnchored:
+    case Special::StoreAnchored:
+    case Special::LoadVectorAnchored:
+    case Special::StoreVectorAnchored:
+      return access_by_anchor(scene);
   }
   return std::nullopt;
 }

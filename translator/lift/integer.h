@@ -26,7 +26,6 @@ void lift_xlat(Lifter& l, u32);
 void lift_push(Lifter& l, u32);
 void lift_pop(Lifter& l, u32);
 void lift_pusha(Lifter& l, u32 width);
-void lift_popa(Lifter& l, u32 width);
 void lift_leave(Lifter& l, u32);
 
 // arithmetic.cpp

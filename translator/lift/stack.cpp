@@ -31,19 +31,6 @@ void lift_pusha(Lifter& l, u32 argument) {
   l.move_stack(-size * 8);
 }
 
-void lift_popa(Lifter& l, u32 argument) {
-  Width width = static_cast<Width>(argument);
-  i32 size = static_cast<i32>(bytes(width));
-  Slot values[8] = {};
-  for (u8 i = 8; i-- > 0;) {  // from the lowest address on
-    if (i != 4) values[i] = l.load(l.stack_address(size * (7 - i), width, Access::Read), width);
-  }
-  l.move_stack(size * 8);
-  for (u8 i = 0; i < 8; ++i) {
-    if (i != 4) l.move(gpr_slot(i), Value::in(values[i]), width);
-  }
-}
-
 void lift_leave(Lifter& l, u32) {
   Width stack = l.stack_width(), width = l.width();
   Slot frame = l.temporary(), above = l.temporary();

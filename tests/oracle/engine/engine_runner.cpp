@@ -1,5 +1,6 @@
 #include "tests/oracle/engine/engine_runner.h"
 
+#include <charconv>
 #include <optional>
 #include <stdexcept>
 
@@ -35,6 +36,18 @@ std::unique_ptr<mmu::AddressSpace> make_space() {
   return std::move(*space);
 }
 
+std::optional<machine::EngineConfig> config_of(std::string_view engine) {
+  if (engine == EngineRunner::kDefault) return {{.kind = machine::EngineKind::Interp}};
+  constexpr std::string_view kBaseline = "baseline", kSeeded = "baseline:";
+  machine::EngineConfig config{.kind = machine::EngineKind::Baseline};
+  if (engine == kBaseline) return config;
+  if (!engine.starts_with(kSeeded)) return std::nullopt;
+  const char* end = engine.data() + engine.size();
+  auto [read, error] = std::from_chars(engine.data() + kSeeded.size(), end, config.seed);
+  if (error != std::errc() || read != end) return std::nullopt;
+  return config;
+}
+
 u64 pool(size_t slot) { return kPool + slot * kPageSize; }
 
 }  // namespace
@@ -45,10 +58,8 @@ struct EngineRunner::Impl {
     bool writable;
   };
 
-  explicit Impl(machine::EngineKind kind)
-      : space(make_space()),
-        tables(*space, kArena, kArenaSize),
-        vcpu(*space, model, host, {.kind = kind}) {
+  explicit Impl(const machine::EngineConfig& engine)
+      : space(make_space()), tables(*space, kArena, kArenaSize), vcpu(*space, model, host, engine) {
     vcpu.reset();
     vcpu.set_exception_hook([this](const Fault& fault) {
       caught = fault;
@@ -184,11 +195,11 @@ struct EngineRunner::Impl {
 };
 
 EngineRunner::EngineRunner(const std::string& engine) {
-  if (!knows(engine)) throw std::invalid_argument("no engine is called " + engine);
-  bool reference = engine == kDefault;
-  impl_ = std::make_unique<Impl>(reference ? machine::EngineKind::Interp
-                                           : machine::EngineKind::Baseline);
+  auto config = config_of(engine);
+  if (!config) throw std::invalid_argument("no engine is called " + engine);
+  impl_ = std::make_unique<Impl>(*config);
 }
+bool EngineRunner::knows(const std::string& engine) { return config_of(engine).has_value(); }
 EngineRunner::~EngineRunner() = default;
 Result EngineRunner::run(const Test& test) { return impl_->run(test); }
 

@@ -13,10 +13,9 @@ namespace penumbra::oracle {
 class EngineRunner final : public Runner {
  public:
   static constexpr const char* kDefault = "interp";
-  /// Whether an engine of that name can be chosen.
-  static bool knows(const std::string& engine) {
-    return engine == kDefault || engine == "baseline";
-  }
+  /// Whether an engine of that name can be chosen: interp, or baseline, or baseline:SEED, which
+  /// varies what generated code may choose (machine/engine_kind.h).
+  static bool knows(const std::string& engine);
 
   explicit EngineRunner(const std::string& engine = kDefault);
   ~EngineRunner() override;
