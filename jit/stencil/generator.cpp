@@ -1,6 +1,7 @@
 // The layout of a block: straight code, then calls of slow paths, landings and exits.
 #include "jit/stencil/generator.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "common/log.h"
@@ -49,17 +50,19 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   instruction_ = 0;
   cold_flags_ = nullptr;
   block->memory = &memory;
-  block->code = memory.executable(out_);
+  block->code = block->start.code = memory.executable(out_);
 
   mark(CodeMark::Part::Entry);
-  must_emit({.op = code_of(Special::Enter), .writes_left = true},
-            {.immediate = translated.ir.instructions.size()});
+  enter();
   entry_exits_ = continuations(HoleKind::Exit);
   if (translated.ir.crosses_page) call_slow(new_site({}, Site::Kind::NextPage));
   anchors_ = anchor_plan_.make(translated.ir);
   open_anchors_ = 0;
   choose_lodgers();
   take_lodgers();
+  body_ = out_;
+  loop_jumps_.clear();
+  loop_exits_ = {};
   std::span<const MicroOp> ops = translated.ir.ops;
   for (size_t i = 0; i < ops.size(); ++i) {
     mark(CodeMark::Part::MicroOp, i);
@@ -69,14 +72,14 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
       continue;
     }
     if (!translator::is_branch(ops[i].op)) {
-      if (translator::ends_block(ops[i].op)) give_back();
+      if (translator::ends_block(ops[i].op) && !loops(ops[i])) give_back();
       lower(ops[i]);
       continue;
     }
     if (translator::goes_on_behind(ops[i], ops[i + 1])) {
       branch(ops[i], nullptr);
     } else {
-      give_back();
+      if (!loops(ops[i]) && !loops(ops[i + 1])) give_back();
       branch(ops[i], &ops[i + 1]);
       ++i;
     }
@@ -88,12 +91,19 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   return block;
 }
 
+/// Charges the block's instructions.
+void Generator::enter() {
+  must_emit({.op = code_of(Special::Enter), .writes_left = true},
+            {.immediate = ir_->instructions.size()});
+}
+
 /// Everything behind the straight code; addresses of records become known.
 void Generator::finish(CodeSource::Translated&& translated) {
   held_.fill(kNoSlot);
   vectors_.fill({});
   tenants_ = kResidents;
   mark(CodeMark::Part::Landings);
+  emit_loop_entry();
   emit_landings();
   block_->sites = std::make_unique<Site[]>(sites_.size());
   block_->site_count = static_cast<u32>(sites_.size());
@@ -104,9 +114,7 @@ void Generator::finish(CodeSource::Translated&& translated) {
   mark(CodeMark::Part::Exits);
   emit_exits();
   mark(CodeMark::Part::Leaving);
-  block_->stale = memory_->executable(out_);
-  emit_leave({}, block_, thunks_.leave_stale);
-  emit_leave(entry_exits_, block_, thunks_.leave_slice);
+  emit_entry_exits();
 
   block_->unit_marks = unit_marks_;
   block_->place = translated.place;
@@ -248,6 +256,36 @@ void Generator::exit_jump(u32 index) {
   exit.field = open_jump(kJump);
 }
 
+/// The jump to the block's own start, with the registers as they are assigned behind it.
+void Generator::loop_jump() { loop_jumps_.push_back(open_jump(kJump)); }
+
+void Generator::emit_loop_entry() {
+  bool from_exits = std::ranges::any_of(exits_, &Exit::loops);
+  if (loop_jumps_.empty() && !from_exits) return;
+  for (u8* field : loop_jumps_) connect(field, out_);
+  block_->again.code = memory_->executable(out_);
+  enter();
+  loop_exits_ = continuations(HoleKind::Exit);
+  connect(open_jump(kJump), body_);
+}
+
+/// Where an invalid block, or an empty slice, is left.
+void Generator::emit_entry_exits() {
+  auto emit = [&](NativeBlock::Entry& entry, const Fields& exits, const Tenants& tenants) {
+    if (entry.code == nullptr) return;
+    entry.stale = memory_->executable(out_);
+    tenants_ = tenants;
+    give_back();
+    emit_leave({}, block_, thunks_.leave_stale);
+    for (u8* field : exits) connect(field, out_);
+    tenants_ = tenants;
+    give_back();
+    emit_leave({}, block_, thunks_.leave_slice);
+  };
+  emit(block_->start, entry_exits_, kResidents);
+  emit(block_->again, loop_exits_, lodgers_);
+}
+
 void Generator::emit_landings() {
   for (const Patch& landing : landings_) {
     u64 address = reinterpret_cast<u64>(memory_->executable(out_));
@@ -266,18 +304,23 @@ void Generator::emit_exits() {
     if (exits_[i].flags != nullptr) make_flags(*exits_[i].flags);
     store_unit_pointers(exits_[i].unit_mark);
     store_flag_state(exits_[i].flag_state);
-    give_back();
+    if (!exits_[i].loops) give_back();
     if (exits_[i].unused != 0) {  // add r13, unused
       bytes({0x49, 0x81, 0xc5});
       word<u32>(exits_[i].unused);
     }
-    exit_jump(i);
+    if (exits_[i].loops) {
+      connect(open_jump(kJump), memory_->writable_of(block_->again.code));
+    } else {
+      exit_jump(i);
+    }
   }
   block_->exits = std::make_unique<NativeExit[]>(exits_.size());
   block_->exit_count = static_cast<u16>(exits_.size());
   for (u32 i = 0; i < exits_.size(); ++i) {
     Exit& exit = exits_[i];
     NativeExit& native = block_->exits[i];
+    if (exit.loops) continue;
     native = {.owner = block_,
               .offset = exit.offset,
               .field = memory_->executable(exit.field),

@@ -104,6 +104,7 @@ class Generator {
     u32 unused = 0;                        ///< instructions of the block that do not run
     std::vector<HeldVector> vectors = {};  ///< that are newer than their slots
     Tenants tenants = kResidents;
+    bool loops = false;  ///< goes to the block's own loop entry
   };
   struct Patch {
     u8* field;  ///< 64-bit address
@@ -124,6 +125,8 @@ class Generator {
   void move_tenants(const Tenants& those, bool store);
   void take_lodgers();
   void give_back();
+  bool loops_to(u64 target) const;
+  bool loops(const MicroOp& last) const;
   Place destination(Slot slot, Width width);
   Place hold(Slot slot, u32 index);
   std::optional<u32> temporary_at(Slot slot) const;
@@ -232,6 +235,7 @@ class Generator {
   void jump(const MicroOp& op);
   void jump_dynamic(const MicroOp& op);
   void branch(const MicroOp& op, const MicroOp* otherwise);
+  void leave_by(u64 target, Fields taken);
   void side_exit(const MicroOp& op, u64 target, Fields taken);
   void make_flags(const MicroOp& op);
   void push_return(const MicroOp& op);
@@ -255,7 +259,11 @@ class Generator {
   void cold_call(u32 site, u8* resume);
   void harmless_store(const ColdCall& cold);
   u32 new_exit(u64 offset);
+  void enter();
   void exit_jump(u32 exit);
+  void loop_jump();
+  void emit_loop_entry();
+  void emit_entry_exits();
   void emit_cold_calls();
   void emit_landings();
   void emit_exits();
@@ -275,7 +283,9 @@ class Generator {
   u8* out_ = nullptr;
   u8* last_ = nullptr;  ///< start of the stencil emitted last
   const Stencil* last_stencil_ = nullptr;
-  Fields entry_exits_;
+  Fields entry_exits_, loop_exits_;
+  u8* body_ = nullptr;           ///< behind the taking of lodgers
+  std::vector<u8*> loop_jumps_;  ///< to the block's loop entry
   std::vector<Site> sites_;
   std::vector<MicroOp> programs_;
   std::vector<ColdLookup> cold_lookups_;

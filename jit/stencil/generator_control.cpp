@@ -27,7 +27,7 @@ void Generator::jump(const MicroOp& op) {
   write_back_vectors();
   store_unit_pointers();
   store_flag_state(op.flags_before);
-  exit_jump(new_exit(op.immediate));
+  loops_to(op.immediate) ? loop_jump() : exit_jump(new_exit(op.immediate));
 }
 
 void Generator::jump_dynamic(const MicroOp& op) {
@@ -81,15 +81,26 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
   }
   u64 target = fused ? static_cast<u64>(static_cast<i64>(op.displacement)) : op.immediate;
   if (otherwise == nullptr) return side_exit(op, target, std::move(taken));
-  if (taken.empty()) return exit_jump(new_exit(otherwise->immediate));  // never holds
-  u32 exit = new_exit(target);
-  bool direct = taken.size() == 1 && target < kPageSize;
-  if (direct) {
-    exits_[exit].field = taken[0];
-  } else {
-    exits_[exit].from = taken;
-  }
+  if (!taken.empty()) leave_by(target, std::move(taken));  // else it never holds
+  if (loops_to(otherwise->immediate)) return loop_jump();
+  give_back();
   exit_jump(new_exit(otherwise->immediate));
+}
+
+/// The jumps of the block's last branch.
+void Generator::leave_by(u64 target, Fields taken) {
+  if (loops_to(target)) {
+    loop_jumps_.insert(loop_jumps_.end(), taken.begin(), taken.end());
+    return;
+  }
+  Exit& exit = exits_[new_exit(target)];
+  exit.tenants = tenants_;
+  bool direct = taken.size() == 1 && target < kPageSize && tenants_ == kResidents;
+  if (direct) {
+    exit.field = taken[0];
+  } else {
+    exit.from = taken;
+  }
 }
 
 /// Out of the middle of the block: what runs behind is given back, and flags are kept now.
@@ -99,6 +110,7 @@ void Generator::side_exit(const MicroOp& op, u64 target, Fields taken) {
   exit.from = std::move(taken);
   exit.vectors = newer_vectors();
   exit.tenants = tenants_;
+  exit.loops = loops_to(target);
   exit.flags = cold_flags_;
   exit.unit_mark = unit_mark_;
   exit.flag_state = op.flags_before;

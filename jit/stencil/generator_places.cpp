@@ -25,6 +25,15 @@ std::optional<u32> gpr_number(Slot slot) {
 bool is_whole(Slot slot) { return (slot - kFirstGpr) % 8 == 0; }
 constexpr u32 number_of(Host host) { return static_cast<u32>(host); }
 
+/// Where a jump or branch goes that is not to a register's value.
+std::optional<u64> target_of(const translator::MicroOp& op) {
+  if (op.op == Op::BranchSub || op.op == Op::BranchAnd) {
+    return static_cast<u64>(i64{op.displacement});
+  }
+  if (op.op == Op::Jump || translator::is_branch(op.op)) return op.immediate;
+  return std::nullopt;
+}
+
 constexpr StencilKey move_key(Form d, Form a) {
   return {.op = code_of(Op::Move), .width = Width::W64, .d = d, .a = a};
 }
@@ -47,24 +56,26 @@ std::optional<u32> Generator::pinned_index(Slot slot) const {
 /// Host registers of guest registers that the block uses least, for those of R8 to R15 that it
 /// uses most.
 void Generator::choose_lodgers() {
-  constexpr u32 kGain = 6;  // uses; taking and giving back are four moves
+  constexpr u32 kGain = 6, kGainInLoop = 2;  // uses; taking and giving back are four moves
   std::array<u32, 16> uses{};
+  u32 gain = kGain;
   lodgers_ = kResidents;
   if (!variation_.lodgers) return;
   for (const MicroOp& op : ir_->ops) {
     if (op.op == Op::Call) return;  // its operands are not counted
+    if (target_of(op) == ir_->start) gain = kGainInLoop;
     for (Slot slot : {op.d, op.a, op.b_is_immediate ? kNoSlot : op.b, op.c}) {
       if (auto number = gpr_number(slot)) ++uses[*number];
     }
   }
-  uses[4] = ~0u - kGain;  // RSP's rbp fits fewer stencils
+  uses[4] = ~0u - gain;  // RSP's rbp fits fewer stencils
   auto others = uses.begin() + kPinned.size();
   for (;;) {
     auto least = std::min_element(uses.begin(), others),
          most = std::max_element(others, uses.end());
-    if (*most < *least + kGain) return;
+    if (*most < *least + gain) return;
     lodgers_[least - uses.begin()] = static_cast<u8>(most - uses.begin());
-    *least = ~0u - kGain;
+    *least = ~0u - gain;
     *most = 0;
   }
 }
@@ -93,6 +104,16 @@ void Generator::give_back() {
   move_tenants(lodgers_, true);
   move_tenants(kResidents, false);
   tenants_ = kResidents;
+}
+
+/// Whether a jump there is one to the block's own start that need not give back its lodgers.
+bool Generator::loops_to(u64 target) const {
+  return tenants_ != kResidents && target == ir_->start && !ir_->crosses_page;
+}
+/// The same of a micro-op at the block's end.
+bool Generator::loops(const MicroOp& last) const {
+  auto target = target_of(last);
+  return target && loops_to(*target);
 }
 
 std::optional<u32> Generator::temporary_at(Slot slot) const {

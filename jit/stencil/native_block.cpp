@@ -21,6 +21,18 @@ void detach(CodeMemory& memory, NativeExit& exit) {
   exit.far.place = nullptr;
 }
 
+void close(CodeMemory& memory, NativeBlock::Entry& entry) {
+  constexpr u8 kJump = 0xe9;
+  if (entry.code == nullptr) return;
+  std::copy_n(entry.code, entry.replaced.size(), entry.replaced.begin());
+  *memory.writable_of(entry.code) = kJump;
+  redirect(memory, entry.code + 1, entry.stale);
+}
+
+void open(CodeMemory& memory, const NativeBlock::Entry& entry) {
+  if (entry.code != nullptr) std::ranges::copy(entry.replaced, memory.writable_of(entry.code));
+}
+
 }  // namespace
 
 void NativeBlock::link(NativeExit& exit, NativeBlock& to) {
@@ -32,10 +44,8 @@ void NativeBlock::link(NativeExit& exit, NativeBlock& to) {
 }
 
 void NativeBlock::unlink() {
-  constexpr u8 kJump = 0xe9;
-  std::copy_n(code, entry.size(), entry.begin());
-  *memory->writable_of(code) = kJump;
-  redirect(*memory, code + 1, stale);
+  close(*memory, start);
+  close(*memory, again);
   for (NativeExit* exit : incoming) detach(*memory, *exit);
   incoming.clear();
   for (u16 i = 0; i < exit_count; ++i) {
@@ -61,7 +71,8 @@ bool NativeBlock::is_original() const {
 }
 
 void NativeBlock::revive() {
-  std::ranges::copy(entry, memory->writable_of(code));
+  open(*memory, start);
+  open(*memory, again);
   valid = true;
 }
 

@@ -96,8 +96,14 @@ struct NativeBlock {
   translator::Block ir;  ///< instructions and calls; micro-ops are dropped
   u8* code = nullptr;    ///< executable address of the entry
   u32 size = 0;
-  u8* stale = nullptr;             ///< what the entry jumps to once the block is invalid
-  std::array<u8, 5> entry{};       ///< what stood where that jump is
+  /// Once the block is invalid, an entry jumps to its `stale`; `replaced` is what stood there.
+  struct Entry {
+    u8* code = nullptr;  ///< executable address; nullptr: there is none
+    u8* stale = nullptr;
+    std::array<u8, 5> replaced{};
+  };
+  Entry start;  ///< of other blocks
+  Entry again;  ///< of the block's own loops, which keep the registers' assignment
   std::unique_ptr<u8[]> original;  ///< place.size bytes of the guest, where they may come back
   CodeMemory* memory = nullptr;
   std::unique_ptr<Site[]> sites;
