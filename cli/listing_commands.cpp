@@ -109,8 +109,6 @@ std::expected<Shown, std::string> parse_what(const Arguments& arguments) {
 const char* heading(jit::CodeMark::Part part) {
   using Part = jit::CodeMark::Part;
   switch (part) {
-    case Part::Landings:
-      return "  landings of returns";
     case Part::SlowPaths:
       return "  slow paths";
     case Part::Exits:

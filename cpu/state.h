@@ -168,24 +168,28 @@ struct CpuState {
   u64 saved_temporaries[2] = {};
   /// Names the mode and the code mappings in force; equal keys mean that a cached jump holds.
   u64 execute_key = 0;
-  u64 jump_seed = 0;  ///< of the key: spreads the jumps of address spaces over the table of jumps
-  /// Where calls will return to, for generated code: byte offset of the newest entry.
+  /// Where calls will return to, for generated code, by where in the stack their return address is:
+  /// kReturns entries of execute_key. Code of both kinds of entries is entered with RIP in rdx.
   struct ReturnEntry {
-    u64 rip = 0, key = 0;
-    const void* landing = nullptr;
-    u64 unused = 0;
+    u64 rip = 0;
+    const void* code = nullptr;
   };
-  static constexpr u32 kReturns = 16;
-  ReturnEntry returns[kReturns];
-  u32 newest_return = 0;
-  /// Where jumps lead, for generated code: kJumps entries of the engine that runs.
+  static constexpr u32 kReturns = 512;
+  /// Byte offset of the entry for a return address at `stack`, twice over: entries have 16 bytes.
+  static constexpr u64 half_return_offset(u64 stack) { return stack & (kReturns - 1) * 8; }
+  ReturnEntry* returns = nullptr;
+  /// Where jumps lead, for generated code: kJumps entries, at a place that depends on execute_key
+  /// within a larger table, so that the jumps of address spaces do not meet.
   struct JumpEntry {
     u64 rip = 0, key = ~0ull;  ///< of the target, and execute_key
     const void* code = nullptr;
-    u64 code_base = 0;  ///< there
+    u64 unused = 0;
   };
   static constexpr u32 kJumps = 4096;
-  static constexpr u64 jump_index(u64 rip, u64 seed) { return (rip ^ (rip >> 12) ^ seed) % kJumps; }
+  /// Byte offset of a target's entry.
+  static constexpr u64 jump_offset(u64 rip) {
+    return (static_cast<u32>(rip) * 0x9e3779b1u >> 15) & (kJumps - 1) * sizeof(JumpEntry);
+  }
   JumpEntry* jumps = nullptr;
   u64 linear_mask = ~0ull;  ///< what linear addresses of code are truncated to
   u64 retired = 0;          ///< instructions retired up to the current slice's start

@@ -14,8 +14,9 @@ struct BlockKey {
 };
 
 struct KeyHash {
+  static constexpr u64 mixed(u64 value) { return value * 0x9e3779b97f4a7c15ull; }
   size_t operator()(const BlockKey& key) const {
-    return (reinterpret_cast<u64>(key.code) ^ u64{key.mode} << 40) * 0x9e3779b97f4a7c15ull;
+    return mixed(reinterpret_cast<u64>(key.code) ^ u64{key.mode} << 40);
   }
 };
 

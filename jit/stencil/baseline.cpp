@@ -40,7 +40,7 @@ Baseline::~Baseline() = default;
 Stop Baseline::run(CodeMode mode) {
   CpuState& s = context_.state;
   set_mode(mode);
-  s.jumps = jumps_.data();
+  s.execute_key = 0;
   s.baseline = this;
   const u8* code = next(s);
   while (code != nullptr) {
@@ -58,7 +58,7 @@ void Baseline::set_mode(CodeMode mode) {
   set_segment_base(mode.is_long() ? 0 : context_.state.seg(Segment::Cs).base);
 }
 
-/// The stack of returns does not tell bases apart.
+/// Remembered returns do not tell bases apart.
 void Baseline::set_segment_base(u64 base) {
   context_.state.code_segment_base = base;
   if (base == segment_base_) return;
@@ -89,7 +89,7 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
   return next(s);
 }
 
-/// Code at state.rip with the key current, or nullptr with stop_ set.
+/// The first byte of the code at state.rip, with the key current, or nullptr with stop_ set.
 const u8* Baseline::next(CpuState& s) {
   ++counters_.jumps_asked;
   u64 every = variation_.jumps_between_flushes;
@@ -197,7 +197,7 @@ bool Baseline::may_return(const BlockPlace& place) const {
 /// The target of an exit that is not linked, or whose cache does not fit; nullptr with stop_ set.
 const u8* Baseline::follow(CpuState& s, NativeExit& exit) {
   ++counters_.links_asked;
-  if (renew(s, exit)) return exit.target->code;
+  if (renew(s, exit)) return exit.target->start.code;
   take_back_unit(s);
   u64 evictions = counters_.code_evictions, from_base = s.code_base;
   s.rip = slow_.rip_at(exit.offset);
@@ -214,7 +214,7 @@ const u8* Baseline::follow(CpuState& s, NativeExit& exit) {
     if (far) exit.far = cache_of(s, *target, from_base);
     ++counters_.links;
   }
-  return code_of(target);
+  return target == nullptr ? nullptr : target->start.code;
 }
 
 FarLinkCache Baseline::cache_of(const CpuState& s, const NativeBlock& target, u64 from_base) {
@@ -237,27 +237,26 @@ bool Baseline::renew(CpuState& s, NativeExit& exit) {
   return true;
 }
 
+/// The key is current.
 CpuState::JumpEntry& Baseline::jump_at(const CpuState& s) {
-  return jumps_[CpuState::jump_index(s.rip, s.jump_seed)];
+  return s.jumps[CpuState::jump_offset(s.rip) / sizeof *s.jumps];
 }
 
 u64 Baseline::linear_of(const CpuState& s, u64 rip) {
   return (rip + s.code_segment_base) & s.linear_mask;
 }
 
-/// With code_base that of RIP.
 void Baseline::remember_jump(CpuState& s, const NativeBlock& block) {
   refresh_key(s);
-  jump_at(s) = {s.rip, s.execute_key, block.code, s.code_base};
+  jump_at(s) = {s.rip, s.execute_key, block.code};
 }
 
 /// As generated code looks up a jump.
 const u8* Baseline::remembered_jump(CpuState& s) {
   refresh_key(s);
   const CpuState::JumpEntry& entry = jump_at(s);
-  if (entry.rip != s.rip || entry.key != s.execute_key) return nullptr;
-  s.code_base = entry.code_base;
-  return static_cast<const u8*>(entry.code);
+  bool fits = entry.rip == s.rip && entry.key == s.execute_key;
+  return fits ? static_cast<const u8*>(entry.code) : nullptr;
 }
 
 /// Where the table in force has RIP's code, and it was translated, in whatever address space.
@@ -273,8 +272,14 @@ NativeBlock* Baseline::known_block(CpuState& s) {
 void Baseline::refresh_key(CpuState& s) {
   mmu::ShadowTable* table = mmu_.table();
   s.table = table;
-  s.execute_key = table->execute_epoch << 24 | (mode_ & 0xffffff);
-  s.jump_seed = table->execute_epoch * kSpread;
+  u64 key = table->execute_epoch << 24 | (mode_ & 0xffffff);
+  if (key == s.execute_key) return;
+  s.execute_key = key;
+  u64 spread = KeyHash::mixed(key);
+  s.jumps = &jumps_[spread >> 32 & (CpuState::kJumps - 1)];
+  Returns& returns = returns_[spread >> 48 & (kReturnTables - 1)];
+  if (returns.key != key) returns = {.key = key};
+  s.returns = returns.entries.data();
 }
 
 // -- code memory
@@ -305,7 +310,8 @@ void Baseline::make_room(u32 bytes) {
 
 void Baseline::forget_jumps(CpuState& s) {
   std::ranges::fill(jumps_, CpuState::JumpEntry{});
-  std::ranges::fill(s.returns, CpuState::ReturnEntry{});
+  std::ranges::fill(returns_, Returns{});
+  s.execute_key = 0;
 }
 
 std::string Baseline::describe(GuestPhys address, CodeMode mode) const {

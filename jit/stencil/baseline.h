@@ -44,7 +44,7 @@ class Baseline {
   const u8* next(CpuState& s);
 
  private:
-  static constexpr u64 kSpread = 389;  ///< jumps of neighbouring epochs do not meet
+  static constexpr u64 kReturnTables = 8;
   static constexpr u32 kRegions = 8;
   static constexpr size_t kMostVersions = 4;  ///< of a block, beside the valid one
   /// Code that was other code so often in a row is not expected back.
@@ -104,7 +104,12 @@ class Baseline {
     u32 strangers = 0;  ///< contents that were none of them, since one was
   };
   std::unordered_map<BlockKey, Versions, KeyHash> versions_;
-  std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(CpuState::kJumps);
+  std::vector<CpuState::JumpEntry> jumps_ = std::vector<CpuState::JumpEntry>(2 * CpuState::kJumps);
+  struct Returns {
+    u64 key = 0;  ///< of all entries
+    std::array<CpuState::ReturnEntry, CpuState::kReturns> entries{};
+  };
+  std::vector<Returns> returns_ = std::vector<Returns>(kReturnTables);  ///< by a hash of the key
   std::vector<HostCodeObserver*> observers_;
   EngineCounters counters_;
   std::array<u64, Site::kKinds> slow_paths_{};  ///< taken

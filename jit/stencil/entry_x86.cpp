@@ -6,9 +6,9 @@ namespace penumbra::jit {
 
 using cpu::CpuState;
 
-#define PENUMBRA_STATE_OFFSETS                                                           \
-  [gpr] "i"(offsetof(CpuState, gpr)), [left] "i"(offsetof(CpuState, instructions_left)), \
-      [saved] "i"(offsetof(CpuState, saved_temporaries)),                                \
+#define PENUMBRA_STATE_OFFSETS                                                                \
+  [gpr] "i"(offsetof(CpuState, gpr)), [left] "i"(offsetof(CpuState, instructions_left)),      \
+      [rip] "i"(offsetof(CpuState, rip)), [saved] "i"(offsetof(CpuState, saved_temporaries)), \
       [linear] "i"(offsetof(CpuState, slow_linear))
 
 // Guest RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI: as kPinned.
@@ -32,6 +32,10 @@ using cpu::CpuState;
   "movq %c[gpr]+48(%%r12), %%rsi\n\t" \
   "movq %c[gpr]+56(%%r12), %%rdi\n\t" \
   "movq %c[left](%%r12), %%r13\n\t"
+// To the code at rax, which may be entered by dynamic jumps.
+#define PENUMBRA_GO \
+  PENUMBRA_RELOAD   \
+  "movq %c[rip](%%r12), %%rdx\n\tjmpq *%%rax\n"
 #define PENUMBRA_RETURN \
   "addq $8, %%rsp\n\t"  \
   "popq %%r15\n\t"      \
@@ -52,7 +56,7 @@ __attribute__((naked, noinline)) Leave enter_native(CpuState*, const u8*) {
       "pushq %%r15\n\t"
       "subq $8, %%rsp\n\t"
       "movq %%rdi, %%r12\n\t"
-      "movq %%rsi, %%rax\n\t" PENUMBRA_RELOAD "jmpq *%%rax"
+      "movq %%rsi, %%rax\n\t" PENUMBRA_GO
       :
       : PENUMBRA_STATE_OFFSETS);
 }
@@ -93,8 +97,7 @@ __attribute__((naked, noinline)) Leave enter_native(CpuState*, const u8*) {
         "movq %c[saved]+8(%%r12), %%rbx\n\t" PENUMBRA_RELOAD                               \
         "retq\n"                                                                           \
         "2:\n\t"                                                                           \
-        "addq $528, %%rsp\n\t" PENUMBRA_RELOAD                                             \
-        "jmpq *%%rax\n"                                                                    \
+        "addq $528, %%rsp\n\t" PENUMBRA_GO                                                 \
         "1:\n\t"                                                                           \
         "addq $528, %%rsp\n\t" /* with the return address into generated code */           \
         "movl %[stopped], %%edx\n\t" PENUMBRA_RETURN                                       \
@@ -180,23 +183,22 @@ PENUMBRA_LEAVE(penumbra_leave_slice, Slice)
 PENUMBRA_LEAVE(penumbra_leave_stale, Stale)
 
 // Where control goes is asked of C++: code, or nullptr to leave.
-#define PENUMBRA_ASK(name, function)                                                        \
+#define PENUMBRA_ASK(name, first, function)                                                 \
   extern "C" __attribute__((naked)) void name() {                                           \
     asm volatile(                                                                           \
-        PENUMBRA_SPILL                                                                      \
+        first PENUMBRA_SPILL                                                                \
         "movq %%r12, %%rdi\n\t"                                                             \
         "movq %%rax, %%rsi\n\t"                                                             \
         "callq " #function                                                                  \
         "\n\t"                                                                              \
         "testq %%rax, %%rax\n\t"                                                            \
-        "je 1f\n\t" PENUMBRA_RELOAD                                                         \
-        "jmpq *%%rax\n"                                                                     \
+        "je 1f\n\t" PENUMBRA_GO                                                             \
         "1:\n\t"                                                                            \
         "movl %[stopped], %%edx\n\t" PENUMBRA_RETURN                                        \
         :                                                                                   \
         : PENUMBRA_STATE_OFFSETS, [stopped] "i"(static_cast<u64>(Leave::Reason::Stopped))); \
   }
-PENUMBRA_ASK(penumbra_link, penumbra_follow_exit)
-PENUMBRA_ASK(penumbra_lookup, penumbra_find_code)
+PENUMBRA_ASK(penumbra_link, "", penumbra_follow_exit)
+PENUMBRA_ASK(penumbra_lookup, "movq %%rdx, %c[rip](%%r12)\n\t", penumbra_find_code)
 
 }  // namespace penumbra::jit

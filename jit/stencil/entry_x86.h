@@ -37,7 +37,7 @@ extern "C" void penumbra_leave_slice();
 extern "C" void penumbra_leave_stale();
 /// To the target of an exit (rax = the NativeExit) that is not linked or whose cache did not fit.
 extern "C" void penumbra_link();
-/// To the block at state.rip.
+/// To the block at RIP = rdx.
 extern "C" void penumbra_lookup();
 
 /// What those for stores ask first: the host address, or nullptr. It keeps all registers but

@@ -40,7 +40,6 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   exits_.clear();
   site_patches_.clear();
   far_patches_.clear();
-  landings_.clear();
   unit_marks_.clear();
   unit_mark_ = Site::kNoMark;
   held_.fill(kNoSlot);
@@ -49,10 +48,13 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   vectors_.fill({});
   instruction_ = 0;
   cold_flags_ = nullptr;
+  unchecked_target_ = false;
   block->memory = &memory;
-  block->code = block->start.code = memory.executable(out_);
+  block->code = memory.executable(out_);
 
   mark(CodeMark::Part::Entry);
+  arrive(translated.ir.start);
+  block->start.code = memory.executable(out_);
   enter();
   entry_exits_ = continuations(HoleKind::Exit);
   if (translated.ir.crosses_page) call_slow(new_site({}, Site::Kind::NextPage));
@@ -102,9 +104,8 @@ void Generator::finish(CodeSource::Translated&& translated) {
   held_.fill(kNoSlot);
   vectors_.fill({});
   tenants_ = kResidents;
-  mark(CodeMark::Part::Landings);
+  mark(CodeMark::Part::Again);
   emit_loop_entry();
-  emit_landings();
   block_->sites = std::make_unique<Site[]>(sites_.size());
   block_->site_count = static_cast<u32>(sites_.size());
   if (!programs_.empty()) block_->programs = std::make_unique<Uop[]>(programs_.size() * 2);
@@ -227,6 +228,10 @@ void Generator::emit_cold_calls() {
       make_flags(*cold.flags);
       bytes({kPopRdx});
     }
+    if (cold.popped != 0) {  // lea rbp, [rbp - popped]
+      bytes({0x48, 0x8d, 0xad});
+      word<i32>(-cold.popped);
+    }
     call_slow(cold.site, cold.store ? thunks_.slow_store : thunks_.slow);
     if (cold.store) harmless_store(cold);
     connect(open_jump(kJump), cold.resume);
@@ -286,13 +291,9 @@ void Generator::emit_entry_exits() {
   emit(block_->again, loop_exits_, lodgers_);
 }
 
-void Generator::emit_landings() {
-  for (const Patch& landing : landings_) {
-    u64 address = reinterpret_cast<u64>(memory_->executable(out_));
-    std::memcpy(landing.field, &address, sizeof address);
-    must_emit({.op = code_of(Special::Landing)}, {.immediate = landing.value});
-    exit_jump(new_exit(landing.value));
-  }
+/// A dynamic jump to `offset` leads here, with RIP in rdx.
+void Generator::arrive(u64 offset) {
+  must_emit({.op = code_of(Special::Arrive)}, {.displacement = -static_cast<i32>(offset)});
 }
 
 void Generator::emit_exits() {
@@ -324,8 +325,14 @@ void Generator::emit_exits() {
     native = {.owner = block_,
               .offset = exit.offset,
               .field = memory_->executable(exit.field),
-              .stub = memory_->executable(out_)};
-    exit.far_misses.push_back(exit.field);
+              .stub = memory_->executable(out_),
+              .returns = exit.returns};
+    if (exit.returns) {
+      std::memcpy(exit.field, &native.stub, sizeof native.stub);
+      arrive(exit.offset);
+    } else {
+      exit.far_misses.push_back(exit.field);
+    }
     emit_leave(exit.far_misses, &native, thunks_.link);
   }
   for (const Patch& patch : far_patches_) {

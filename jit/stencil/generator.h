@@ -27,9 +27,11 @@ namespace penumbra::jit {
 using translator::MicroOp;
 using translator::Slot;
 
+constexpr Slot kStackPointer = translator::gpr_slot(4);
+
 /// What the code from an offset on belongs to; ends where the next mark is.
 struct CodeMark {
-  enum class Part : u8 { Entry, MicroOp, Landings, SlowPaths, Exits, Leaving };
+  enum class Part : u8 { Entry, MicroOp, SlowPaths, Exits, Leaving };
   Part part;
   u32 offset;
   u32 op = 0;  ///< index of the micro-op
@@ -80,6 +82,7 @@ class Generator {
     const MicroOp* flags = nullptr;      ///< to be made first
     std::optional<Operands> store = {};  ///< c and the immediate
     Tenants tenants = kResidents;
+    i32 popped = 0;  ///< bytes that go back to the stack first
   };
   /// Code behind the straight code: an access whose anchor is 0, by its own look-up.
   struct ColdLookup {
@@ -94,8 +97,9 @@ class Generator {
   };
   struct Exit {
     u64 offset;
-    u8* field = nullptr;  ///< of the jump that is to be linked
-    Fields from;          ///< jumps to the exit's own jump, emitted behind the straight code
+    u8* field = nullptr;   ///< of the jump that is to be linked, or of the address of `returns`
+    bool returns = false;  ///< as NativeExit::returns
+    Fields from;           ///< jumps to the exit's own jump, emitted behind the straight code
     Fields far_misses;
     // -- of a branch that the block goes on behind
     const MicroOp* flags = nullptr;  ///< as ColdCall::flags
@@ -108,7 +112,7 @@ class Generator {
   };
   struct Patch {
     u8* field;  ///< 64-bit address
-    u64 value;  ///< index of a site, or offset of a landing
+    u64 value;  ///< index of a site or exit
   };
 
   /// The last CMP or TEST, as long as its operands are where they were.
@@ -216,6 +220,7 @@ class Generator {
   void set_flags(const MicroOp& op);
   void check_aligned(const MicroOp& op);
   void check_target(const MicroOp& op);
+  bool is_checked_later(const MicroOp& check) const;
   void check_fpu(const MicroOp& op);
   void vector(const MicroOp& op);
   void execute(const MicroOp& op);
@@ -234,6 +239,7 @@ class Generator {
   // -- control (generator_control.cpp)
   void jump(const MicroOp& op);
   void jump_dynamic(const MicroOp& op);
+  void check_missed(const MicroOp& op);
   void branch(const MicroOp& op, const MicroOp* otherwise);
   void leave_by(u64 target, Fields taken);
   void side_exit(const MicroOp& op, u64 target, Fields taken);
@@ -265,7 +271,7 @@ class Generator {
   void emit_loop_entry();
   void emit_entry_exits();
   void emit_cold_calls();
-  void emit_landings();
+  void arrive(u64 offset);
   void emit_exits();
   void emit_leave(const Fields& from, const void* record, const u8* thunk);
   void finish(CodeSource::Translated&& translated);
@@ -293,7 +299,7 @@ class Generator {
   std::vector<Exit> exits_;
   std::vector<UnitMark> unit_marks_;
   u16 unit_mark_ = Site::kNoMark;  ///< whose pointers are not stored yet
-  std::vector<Patch> site_patches_, far_patches_, landings_;
+  std::vector<Patch> site_patches_, far_patches_;
   u16 instruction_ = 0;
   AnchorPlan anchor_plan_;
   std::span<const AnchorUse> anchors_;  ///< by number of the micro-op
@@ -305,6 +311,7 @@ class Generator {
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
   std::array<Vector, 16> vectors_{};                 ///< by number
   u32 vector_clock_ = 0;
+  bool unchecked_target_ = false;  ///< of the dynamic jump that ends the block
   const MicroOp* next_ = nullptr;  ///< behind that which is lowered
   bool has_avx_;                   ///< of the stencils' level
 };

@@ -1,4 +1,4 @@
-// How a block is left: jumps, branches at its end and in its middle, the return stack.
+// How a block is left: jumps, branches at its end and in its middle, returns.
 #include "jit/stencil/generator.h"
 
 namespace penumbra::jit {
@@ -34,21 +34,31 @@ void Generator::jump_dynamic(const MicroOp& op) {
   write_back_vectors();
   store_unit_pointers();
   store_flag_state(op.flags_before);
-  Operands operands{.a = place_of(op.a)};
-  if (op.returns) {  // the table of jumps may know what the return stack does not
-    must_emit(
-        {.op = code_of(Special::DispatchReturn), .a = operands.a.form, .leaves_dynamically = true},
-        operands);
-    for (u8* field : continuations(HoleKind::Slow)) connect(field, out_);
-    operands.a = place_of(op.a);
+  if (op.returns) {  // the table of jumps may know what that of returns does not
+    Operands operands{
+        .a = place_of(op.a), .b = place_of(kStackPointer), .displacement = op.displacement};
+    must_emit({.op = code_of(Special::DispatchReturn),
+               .a = operands.a.form,
+               .b = Form::Register,
+               .leaves_dynamically = true},
+              operands);
+    check_missed(op);
   }
+  Operands operands{.a = place_of(op.a)};
   must_emit({.op = code_of(Special::Dispatch), .a = operands.a.form, .leaves_dynamically = true},
             operands);
-  Fields misses = continuations(HoleKind::Slow);
-  for (u8* field : misses) {
-    jit::link(field, reinterpret_cast<u64>(memory_->executable(field)),
-              reinterpret_cast<u64>(thunks_.lookup));
-  }
+  check_missed(op);
+  jump_to(thunks_.lookup);
+}
+
+/// Where the table just asked does not have the target: it may be one that cannot be.
+void Generator::check_missed(const MicroOp& op) {
+  for (u8* field : continuations(HoleKind::Slow)) connect(field, out_);
+  if (!unchecked_target_) return;
+  must_emit({.op = code_of(Special::CheckCanonical)}, {});
+  cold_call(new_site(op, Site::Kind::BadTarget), out_);
+  cold_calls_.back().popped = -op.displacement;
+  unchecked_target_ = false;
 }
 
 /// Where nothing is `otherwise`, the block goes on behind the branch.
@@ -142,9 +152,13 @@ void Generator::make_flags(const MicroOp& op) {
 
 void Generator::push_return(const MicroOp& op) {
   if (op.immediate >= kPageSize) return;  // the next page is not this block's to know
-  Operands operands{.a = place_of(op.a)};
-  must_emit({.op = code_of(Special::PushReturn), .a = operands.a.form, .wide = true}, operands);
-  landings_.push_back({immediate_field(), op.immediate});
+  Operands operands{.a = place_of(op.a), .b = place_of(kStackPointer)};
+  must_emit(
+      {.op = code_of(Special::PushReturn), .a = operands.a.form, .b = Form::Register, .wide = true},
+      operands);
+  Exit& exit = exits_[new_exit(op.immediate)];
+  exit.field = immediate_field();
+  exit.returns = true;
 }
 
 }  // namespace penumbra::jit

@@ -386,7 +386,18 @@ void Generator::check_aligned(const MicroOp& op) {
   cold_call(new_site(op, Site::Kind::Misaligned), out_);
 }
 
+/// Whether nothing but RSP changes between the check and the jump: what is found was checked.
+bool Generator::is_checked_later(const MicroOp& check) const {
+  if (!ir_->mode.is_long()) return false;
+  auto jumps = [&](const MicroOp& op) { return op.op == Op::JumpDynamic && op.a == check.a; };
+  if (jumps(next_[0])) return true;
+  return next_[0].d == kStackPointer && translator::shape_of(next_[0].op) == Shape::Address &&
+         jumps(next_[1]) && next_[1].returns;
+}
+
 void Generator::check_target(const MicroOp& op) {
+  unchecked_target_ = is_checked_later(op);
+  if (unchecked_target_) return;
   Special special = ir_->mode.is_long() ? Special::CheckCanonical : Special::CheckLimit;
   Operands operands{.a = place_of(op.a)};
   must_emit({.op = code_of(special), .a = operands.a.form}, operands);

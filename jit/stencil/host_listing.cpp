@@ -100,7 +100,7 @@ class Names {
       const NativeExit& exit = block_.exits[i];
       if (address == reinterpret_cast<u64>(&exit)) return fmt::format("exit({:x})", exit.offset);
       if (address == reinterpret_cast<u64>(&exit.far)) return fmt::format("far({:x})", exit.offset);
-      if (exit.target != nullptr && address == reinterpret_cast<u64>(exit.target->code)) {
+      if (exit.target != nullptr && address == reinterpret_cast<u64>(exit.target->start.code)) {
         return fmt::format("block({:x})", exit.offset);
       }
     }

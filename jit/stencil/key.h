@@ -18,11 +18,11 @@ enum class Form : u8 { None, Register, Slot, Immediate };
 enum class Special : u16 {
   Enter = 0x380,   ///< block entry: charges the immediate; Exit where the slice does not hold it
   FarLink,         ///< inline cache of a jump to another page; Slow where it does not fit
-  Dispatch,        ///< to RIP = a, which goes to state.rip, by the jump cache; Slow: not there
-  DispatchReturn,  ///< to RIP = a, which goes to state.rip, by the return stack
-  PushReturn,      ///< return stack: RIP a, the immediate is the host address of its landing
-  Landing,         ///< behind a return: code_base = RIP - immediate
-  CheckCanonical,  ///< Slow unless a is canonical
+  Arrive,          ///< in front of Enter, for dynamic jumps: RIP is in rdx
+  Dispatch,        ///< to RIP = a by the table of jumps; Slow, with RIP in rdx: not there
+  DispatchReturn,  ///< the same by the table of returns; RIP was on the stack at b + displacement
+  PushReturn,      ///< remembers RIP a, on the stack at b; the immediate: host address of its code
+  CheckCanonical,  ///< Slow unless a is canonical; without a: RIP in rdx, which stays there
   CheckLimit,      ///< Slow where a is above CS's limit
   StoreAt,         ///< stores c at the host address a
   StoreVectorAt,   ///< the same of a vector

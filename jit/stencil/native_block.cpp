@@ -1,6 +1,7 @@
 #include "jit/stencil/native_block.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "jit/interp/uop.h"
 #include "jit/stencil/code_memory.h"
@@ -14,8 +15,13 @@ void redirect(CodeMemory& memory, u8* field, const u8* to) {
   jit::link(memory.writable_of(field), reinterpret_cast<u64>(field), reinterpret_cast<u64>(to));
 }
 
+void lead(CodeMemory& memory, const NativeExit& exit, const u8* jump_to, const u8* return_to) {
+  if (!exit.returns) return redirect(memory, exit.field, jump_to);
+  std::memcpy(memory.writable_of(exit.field), &return_to, sizeof return_to);
+}
+
 void detach(CodeMemory& memory, NativeExit& exit) {
-  redirect(memory, exit.field, exit.stub);
+  lead(memory, exit, exit.stub, exit.stub);
   exit.target = nullptr;
   exit.far.key = 0;  // or a hit would change the code base in front of the stub
   exit.far.place = nullptr;
@@ -38,7 +44,7 @@ void open(CodeMemory& memory, const NativeBlock::Entry& entry) {
 void NativeBlock::link(NativeExit& exit, NativeBlock& to) {
   if (exit.target == &to) return;
   if (exit.target != nullptr) std::erase(exit.target->incoming, &exit);
-  redirect(*memory, exit.field, to.code);
+  lead(*memory, exit, to.start.code, to.code);
   exit.target = &to;
   to.incoming.push_back(&exit);
 }

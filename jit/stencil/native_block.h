@@ -81,10 +81,11 @@ struct UnitMark {
 struct NativeExit {
   NativeBlock* owner;
   u64 offset;           ///< of the target from the code base; beyond the page where far
-  u8* field = nullptr;  ///< executable address of the jump's distance
+  u8* field = nullptr;  ///< executable address of the jump's distance, or of `returns`' address
   u8* stub = nullptr;   ///< where it goes while it is not linked
   NativeBlock* target = nullptr;
   FarLinkCache far;
+  bool returns = false;  ///< it is no jump but the address of the code behind a call
   bool leaves_page() const { return offset >= kPageSize; }
 };
 
@@ -94,7 +95,7 @@ struct NativeBlock {
   BlockPlace place;
   bool valid = true;
   translator::Block ir;  ///< instructions and calls; micro-ops are dropped
-  u8* code = nullptr;    ///< executable address of the entry
+  u8* code = nullptr;    ///< executable address of the first byte: dynamic jumps, RIP in rdx
   u32 size = 0;
   /// Once the block is invalid, an entry jumps to its `stale`; `replaced` is what stood there.
   struct Entry {
@@ -102,7 +103,7 @@ struct NativeBlock {
     u8* stale = nullptr;
     std::array<u8, 5> replaced{};
   };
-  Entry start;  ///< of other blocks
+  Entry start;  ///< behind the first instructions: of jumps that know the code base to be right
   Entry again;  ///< of the block's own loops, which keep the registers' assignment
   std::unique_ptr<u8[]> original;  ///< place.size bytes of the guest, where they may come back
   CodeMemory* memory = nullptr;

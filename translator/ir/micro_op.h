@@ -67,7 +67,8 @@ struct MicroOp {
   Width from = Width::W64;  ///< source width: ZeroExtend, SignExtend, CodeValue, IntegerFromVector
   bool sets_flags = false;
   bool cold_flags = false;  ///< sets_flags, but only slow paths and side exits want them
-  bool returns = false;     ///< JumpDynamic that ends a call
+  bool returns = false;  ///< JumpDynamic that ends a call; the displacement leads from RSP back to
+                         ///< where the return address was
   Condition condition = Condition::O;
   // The flag pass fills these in.
   cpu::FlagState flags_before;

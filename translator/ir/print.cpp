@@ -32,8 +32,7 @@ constexpr FieldName kFields[] = {
     {offsetof(cpu::CpuState, stop_below), "stop_below"},
     {offsetof(cpu::CpuState, slow_linear), "slow_linear"},
     {offsetof(cpu::CpuState, execute_key), "execute_key"},
-    {offsetof(cpu::CpuState, jump_seed), "jump_seed"},
-    {offsetof(cpu::CpuState, newest_return), "newest_return"},
+    {offsetof(cpu::CpuState, returns), "returns"},
     {offsetof(cpu::CpuState, jumps), "jumps"},
     {offsetof(cpu::CpuState, x87_on_host), "x87_on_host"},
 };
@@ -134,10 +133,6 @@ std::string slot_name(Slot slot) {
   for (u8 i = 0; i < 6; ++i) {
     if (slot == segment_base_slot(static_cast<Segment>(i)))
       return fmt::format("{}.base", kSegment[i]);
-  }
-  constexpr Slot kReturns = offsetof(cpu::CpuState, returns);
-  if (within(slot, kReturns, sizeof(cpu::CpuState::returns), 1, n)) {
-    return part("returns", slot - kReturns);
   }
   for (const FieldName& field : kFields) {
     if (slot == field.slot) return field.name;

@@ -43,8 +43,9 @@ void lift_ret(Lifter& l, u32) {
   Slot target = l.top_of_stack(l.width());
   l.check_target(target);
   u64 parameters = l.operands().count > 0 ? l.operands().immediate & 0xffff : 0;
-  l.move_stack(static_cast<i32>(bytes(l.width()) + parameters));
-  l.return_to(target);
+  u64 popped = bytes(l.width()) + parameters;
+  l.move_stack(static_cast<i32>(popped));
+  l.return_to(target, popped);
 }
 
 void lift_jcc(Lifter& l, u32 condition) {

@@ -438,8 +438,11 @@ void Lifter::jump_to(Slot rip) {
   done_ = true;
 }
 
-void Lifter::return_to(Slot rip) {
-  emit({.op = Op::JumpDynamic, .returns = true, .a = rip});
+void Lifter::return_to(Slot rip, u64 popped) {
+  emit({.op = Op::JumpDynamic,
+        .returns = true,
+        .a = rip,
+        .displacement = -static_cast<i32>(popped)});
   done_ = true;
 }
 

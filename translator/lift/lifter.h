@@ -120,7 +120,8 @@ class Lifter {
   /// `rip` fills its slot (zero-extended) and was checked.
   void jump_to(Slot rip);
   /// The same as the end of a call.
-  void return_to(Slot rip);
+  /// `popped`: bytes, the return address included.
+  void return_to(Slot rip, u64 popped);
   void branch(MicroOp condition, u64 displacement);
 
   /// Stack width: 64 in 64-bit mode, else by SS.B.
