@@ -132,7 +132,8 @@ const std::vector<AnchorUse>& AnchorPlan::make(const translator::Block& block) {
   forget_all();
   for (u32 number = 0; number < block.ops.size(); ++number) {
     const MicroOp& op = block.ops[number];
-    if (translator::shape_of(op.op) == Shape::Memory) access(number, op);
+    bool accesses = translator::shape_of(op.op) == Shape::Memory && !told_by_store(&op, &op + 1);
+    if (accesses) access(number, op);
     if (is_barrier(op)) {
       forget_all();
     } else {

@@ -24,6 +24,13 @@ struct AnchorUse {
   u32 size = 0;          ///< from the group's first byte to its last
 };
 
+/// Whether `op` is a call's check that it may push. The store itself tells as well, and where the
+/// target, which is checked next, is wrong, tier 0 says which of the two faults is first.
+inline bool told_by_store(const translator::MicroOp* op, const translator::MicroOp* next) {
+  return op->op == translator::Op::LoadForWrite && next->op == translator::Op::CheckTarget &&
+         next->a != op->d;
+}
+
 /// Finds the groups of a block.
 class AnchorPlan {
  public:

@@ -171,8 +171,10 @@ bool Baseline::goes_on(CpuState& s, const Site& site) {
       s.set_flag_state(site.flags_before);
       s.set_arithmetic_flags(s.arithmetic_flags());
       return true;
-    case Site::Kind::Misaligned:
     case Site::Kind::BadTarget:
+      if (site.immediate != 0) return stop_before(s, site, Stop::Single);
+      [[fallthrough]];
+    case Site::Kind::Misaligned:
       slow_.set_fault(Fault::gp());
       return stop_before(s, site, Stop::Fault);
   }

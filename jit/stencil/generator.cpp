@@ -48,7 +48,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   vectors_.fill({});
   instruction_ = 0;
   cold_flags_ = nullptr;
-  unchecked_target_ = false;
+  skipped_check_ = unchecked_target_ = false;
   block->memory = &memory;
   block->code = memory.executable(out_);
 

@@ -311,6 +311,7 @@ class Generator {
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
   std::array<Vector, 16> vectors_{};                 ///< by number
   u32 vector_clock_ = 0;
+  bool skipped_check_ = false;     ///< told_by_store(), in front of the CheckTarget that follows
   bool unchecked_target_ = false;  ///< of the dynamic jump that ends the block
   const MicroOp* next_ = nullptr;  ///< behind that which is lowered
   bool has_avx_;                   ///< of the stencils' level

@@ -401,7 +401,10 @@ void Generator::check_target(const MicroOp& op) {
   Special special = ir_->mode.is_long() ? Special::CheckCanonical : Special::CheckLimit;
   Operands operands{.a = place_of(op.a)};
   must_emit({.op = code_of(special), .a = operands.a.form}, operands);
-  cold_call(new_site(op, Site::Kind::BadTarget), out_);
+  u32 site = new_site(op, Site::Kind::BadTarget);
+  sites_[site].immediate = skipped_check_;
+  skipped_check_ = false;
+  cold_call(site, out_);
 }
 
 void Generator::vector(const MicroOp& op) {

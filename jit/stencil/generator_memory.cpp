@@ -49,6 +49,8 @@ constexpr u32 kScratch = 0b111;  // rax, rcx, rdx
 }  // namespace
 
 void Generator::memory(const MicroOp& op) {
+  skipped_check_ = told_by_store(&op, next_);
+  if (skipped_check_) return;
   bool stores = op.op == Op::Store || op.op == Op::StoreVector;
   StencilKey key{.op = code_of(op.op), .width = op.width};
   Operands operands;

@@ -43,7 +43,7 @@ struct Site {
     NextPage,       ///< the second page of a block that crosses
     ExplicitFlags,  ///< makes the flags explicit, then the micro-op is tried again
     Misaligned,
-    BadTarget,
+    BadTarget,  ///< immediate 1: tier 0 says which fault it is
   };
   static constexpr size_t kKinds = static_cast<size_t>(Kind::BadTarget) + 1;
   static constexpr u16 kNoMark = 0xffff;

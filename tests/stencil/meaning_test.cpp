@@ -14,6 +14,7 @@ namespace penumbra::jit::test {
 namespace {
 
 using Jumps = std::array<cpu::CpuState::JumpEntry, cpu::CpuState::kJumps>;
+using Returns = std::array<cpu::CpuState::ReturnEntry, cpu::CpuState::kReturns>;
 
 std::string name_of(const StencilKey& key) {
   std::string name =
@@ -41,6 +42,7 @@ struct Stage {
   Runner runner;
   std::unique_ptr<Pages> pages = std::make_unique<Pages>(random);
   std::unique_ptr<Jumps> jumps = std::make_unique<Jumps>();
+  std::unique_ptr<Returns> returns = std::make_unique<Returns>();
   Scene scene;
   Pages::Contents before, reached;
   /// In front of the run; where the stencil runs, with registers' slots out of date; as expected.
@@ -52,8 +54,8 @@ struct Stage {
     scene.state.zero = 0;
     scene.state.table = &pages->table();
     scene.state.jumps = jumps->data();
+    scene.state.returns = returns->data();
     scene.pages = pages.get();
-    scene.jumps = jumps.get();
     scene.elsewhere = reinterpret_cast<const void*>(runner.elsewhere());
   }
 };
@@ -144,6 +146,7 @@ class Round {
     result.has_avx = host_level() == HostLevel::V3;
     result.general[12] = reinterpret_cast<u64>(&stage_.run);
     result.general[13] = static_cast<u64>(scene_.left);
+    result.general[2] = scene_.rdx;
     for (u32 i = 0; i < 4; ++i) {
       if (!in_register(i)) continue;
       if (is_vector(i))

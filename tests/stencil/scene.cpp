@@ -238,8 +238,6 @@ void choose_state(Scene& scene, std::mt19937_64& random) {
   s.flag_modifier = coin(random) ? FlagKind::None : random_kind(random, true);
   s.x87_on_host = coin(random);
   s.x87.status = static_cast<u16>(random());
-  s.newest_return = static_cast<u32>(random() % cpu::CpuState::kReturns) *
-                    static_cast<u32>(sizeof(cpu::CpuState::ReturnEntry));
   s.seg(Segment::Cs).limit = static_cast<u32>(corner_or_random(random));
   // Rounding, DAZ and FTZ as a guest may have them; generated code runs with all masked.
   s.mxcsr = cpu::Mxcsr::kDefault;
@@ -256,6 +254,7 @@ void prepare(Scene& scene, HoleType hole, std::mt19937_64& random) {
   scene.immediate = narrowed(immediate_for(hole, random), scene.key);
   scene.displacement = static_cast<i32>(corner_or_random(random));
   scene.left = static_cast<i64>(random());
+  scene.rdx = corner_or_random(random);
   if (has_address(scene.key)) choose_address(scene, random);
   if (is_special(scene.key)) {
     prepare_special(scene, random);

@@ -56,9 +56,9 @@ struct Scene {
   u64 immediate = 0;
   i32 displacement = 0;
   i64 left = 0;
+  u64 rdx = 0;  ///< in front, for stencils that find something there
   Pages* pages = nullptr;
   FarLinkCache far_link;
-  std::array<cpu::CpuState::JumpEntry, cpu::CpuState::kJumps>* jumps = nullptr;
   const void* elsewhere = nullptr;
 
   u8* at(u32 operand) { return reinterpret_cast<u8*>(&state) + slots[operand]; }

@@ -6,17 +6,18 @@ namespace {
 
 using cpu::CpuState;
 
-constexpr u32 kEntrySize = sizeof(CpuState::ReturnEntry);
-constexpr u32 kReturnBytes = CpuState::kReturns * kEntrySize;
-
 Special special_of(const StencilKey& key) { return static_cast<Special>(key.op); }
 bool coin(std::mt19937_64& random) { return random() % 2 != 0; }
 
 CpuState::JumpEntry& jump_of(Scene& scene) {
-  return (*scene.jumps)[CpuState::jump_index(scene.operand(kA), scene.state.jump_seed)];
+  return scene.state.jumps[CpuState::jump_offset(scene.operand(kA)) / sizeof *scene.state.jumps];
 }
-CpuState::ReturnEntry& newest(Scene& scene) {
-  return scene.state.returns[scene.state.newest_return / kEntrySize];
+/// Of the return address at `stack`.
+CpuState::ReturnEntry& return_of(Scene& scene, u64 stack) {
+  return scene.state.returns[stack / 8 % CpuState::kReturns];
+}
+u64 popped_from(Scene& scene) {
+  return scene.operand(kB) + static_cast<u64>(i64{scene.displacement});
 }
 
 Outcome enter(Scene& scene) {
@@ -33,42 +34,38 @@ Outcome far_link(Scene& scene) {
 }
 
 Outcome dispatch(Scene& scene) {
-  CpuState& s = scene.state;
   const CpuState::JumpEntry& entry = jump_of(scene);
-  s.rip = scene.operand(kA);
-  if (entry.rip != s.rip || entry.key != s.execute_key) return {.way = Way::Slow};
-  s.code_base = entry.code_base;
-  return {.way = Way::Elsewhere};
+  u64 rip = scene.operand(kA);
+  bool fits = entry.rip == rip && entry.key == scene.state.execute_key;
+  return {.way = fits ? Way::Elsewhere : Way::Slow, .rdx = rip};
 }
 
 Outcome dispatch_return(Scene& scene) {
-  CpuState& s = scene.state;
-  const CpuState::ReturnEntry& entry = newest(scene);
-  s.rip = scene.operand(kA);
-  if (entry.rip != s.rip || entry.key != s.execute_key) return {.way = Way::Slow};
-  s.newest_return = (s.newest_return + kReturnBytes - kEntrySize) % kReturnBytes;
-  return {.way = Way::Elsewhere};
-}
-
-Outcome push_return(Scene& scene) {
-  CpuState& s = scene.state;
   u64 rip = scene.operand(kA);
-  s.newest_return = (s.newest_return + kEntrySize) % kReturnBytes;
-  CpuState::ReturnEntry& entry = newest(scene);
-  entry.rip = rip;
-  entry.key = s.execute_key;
-  entry.landing = reinterpret_cast<const void*>(scene.immediate);
-  return {};
+  bool fits = return_of(scene, popped_from(scene)).rip == rip;
+  return {.way = fits ? Way::Elsewhere : Way::Slow, .rdx = rip};
 }
 
-Outcome landing(Scene& scene) {
-  scene.state.code_base = scene.state.rip - scene.immediate;
-  return {};
+/// The stencil has run: the entry, which is no part of the state, is as it should be.
+std::optional<Outcome> push_return(Scene& scene) {
+  const CpuState::ReturnEntry& entry = return_of(scene, scene.operand(kB));
+  bool right = entry.rip == scene.operand(kA) &&
+               entry.code == reinterpret_cast<const void*>(scene.immediate);
+  return right ? std::optional(Outcome{}) : std::nullopt;
+}
+
+Outcome arrive(Scene& scene) {
+  scene.state.code_base = scene.rdx + static_cast<u64>(i64{scene.displacement});
+  return {.rdx = scene.rdx};
 }
 
 Outcome check_canonical(Scene& scene) {
-  u64 top = scene.operand(kA) >> 47;
-  return {.way = top == 0 || top == 0x1ffff ? Way::Next : Way::Slow};
+  bool given = scene.key.a != Form::None;
+  u64 rip = given ? scene.operand(kA) : scene.rdx;
+  u64 top = rip >> 47;
+  Outcome outcome{.way = top == 0 || top == 0x1ffff ? Way::Next : Way::Slow};
+  if (!given) outcome.rdx = rip;
+  return outcome;
 }
 
 Outcome check_limit(Scene& scene) {
@@ -189,13 +186,11 @@ void prepare_special(Scene& scene, std::mt19937_64& random) {
     case Special::Dispatch:
       jump_of(scene) = {.rip = coin(random) ? scene.operand(kA) : random(),
                         .key = coin(random) ? s.execute_key : random(),
-                        .code = scene.elsewhere,
-                        .code_base = random()};
+                        .code = scene.elsewhere};
       break;
     case Special::DispatchReturn:
-      newest(scene) = {.rip = coin(random) ? scene.operand(kA) : random(),
-                       .key = coin(random) ? s.execute_key : random(),
-                       .landing = scene.elsewhere};
+      return_of(scene, popped_from(scene)) = {.rip = coin(random) ? scene.operand(kA) : random(),
+                                              .code = scene.elsewhere};
       break;
     case Special::StoreAt:
     case Special::StoreVectorAt:
@@ -223,8 +218,8 @@ std::optional<Outcome> perform_special(Scene& scene) {
       return dispatch_return(scene);
     case Special::PushReturn:
       return push_return(scene);
-    case Special::Landing:
-      return landing(scene);
+    case Special::Arrive:
+      return arrive(scene);
     case Special::CheckCanonical:
       return check_canonical(scene);
     case Special::CheckLimit:

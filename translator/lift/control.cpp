@@ -4,10 +4,13 @@ namespace penumbra::translator {
 
 namespace {
 
-/// The target of an indirect jump or call, in a slot of its own, zero-extended from the width.
+/// The target of an indirect jump or call, zero-extended from the width, in a slot that pushing the
+/// return address leaves alone.
 Slot indirect_target(Lifter& l) {
+  Slot operand = l.read_slot(0);
+  if (l.width() == Width::W64 && operand != gpr_slot(4)) return operand;
   Slot target = l.temporary();
-  l.emit({.op = Op::ZeroExtend, .from = l.width(), .d = target, .a = l.read_slot(0)});
+  l.emit({.op = Op::ZeroExtend, .from = l.width(), .d = target, .a = operand});
   return target;
 }
 

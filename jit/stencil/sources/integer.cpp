@@ -36,11 +36,36 @@ template <class F, class T, bool kByCount>
   return {value, cpu::is_partial(F::kFamily) ? u64{value} : u64{carry}};
 }
 
+template <class F, class T>
+constexpr bool kHostImmediate =
+    sizeof(T) >= 4 &&
+    (std::is_same_v<F, cpu::Add> || std::is_same_v<F, cpu::Sub> || std::is_same_v<F, cpu::And> ||
+     std::is_same_v<F, cpu::Or> || std::is_same_v<F, cpu::Xor>);
+
+/// One instruction with the constant in it.
+template <class F, class T>
+[[gnu::always_inline]] inline cpu::Result<T> host_immediate(T value) {
+  cpu::Result<T> result = F::template eval<T>(value, immediate<T>());
+#define PENUMBRA_CONSTANT(name, instruction)  \
+  if constexpr (std::is_same_v<F, cpu::name>) \
+    asm(instruction " %1, %0" : "+r"(value) : "i"(hole_immediate));
+  PENUMBRA_CONSTANT(Add, "add")
+  PENUMBRA_CONSTANT(Sub, "sub")
+  PENUMBRA_CONSTANT(And, "and")
+  PENUMBRA_CONSTANT(Or, "or")
+  PENUMBRA_CONSTANT(Xor, "xor")
+#undef PENUMBRA_CONSTANT
+  result.value = value;
+  return result;
+}
+
 /// F of `first` and the second operand.
 template <class F, class T, Form B>
 [[gnu::always_inline]] inline cpu::Result<T> evaluate(CpuState* s, T first, u64 b) {
   if constexpr (kHostShift<F, T> && B == kImmediate) {
     return host_shift<F, T, false>(first, 0);
+  } else if constexpr (kHostImmediate<F, T> && B == kImmediate) {
+    return host_immediate<F, T>(first);
   } else {
     return F::template eval<T>(first, get<T, B, 'b'>(s, b));
   }
@@ -154,7 +179,14 @@ PENUMBRA_STENCIL select_tied(PENUMBRA_STENCIL_ARGUMENTS) {
 
 template <class T, Form D, Form A>
 PENUMBRA_STENCIL move(PENUMBRA_STENCIL_ARGUMENTS) {
-  put<T, D>(s, d, get<T, A, 'a'>(s, a));
+  if constexpr (D == kSlot && A == kImmediate && sizeof(T) != 4) {
+    auto& to = *reinterpret_cast<u8(*)[sizeof(T)]>(slot_of<'d'>(s));
+    if constexpr (sizeof(T) == 1) asm("movb %1, %0" : "=m"(to) : "i"(hole_immediate));
+    if constexpr (sizeof(T) == 2) asm("movw %1, %0" : "=m"(to) : "i"(hole_immediate));
+    if constexpr (sizeof(T) == 8) asm("movq %1, %0" : "=m"(to) : "i"(hole_immediate));
+  } else {
+    put<T, D>(s, d, get<T, A, 'a'>(s, a));
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 /// Into a slot by its whole word, so that who reads all of that does not wait for two stores.
