@@ -109,6 +109,8 @@ std::expected<Shown, std::string> parse_what(const Arguments& arguments) {
 const char* heading(jit::CodeMark::Part part) {
   using Part = jit::CodeMark::Part;
   switch (part) {
+    case Part::Again:
+      return "  the loop's entry";
     case Part::SlowPaths:
       return "  slow paths";
     case Part::Exits:

@@ -31,7 +31,7 @@ constexpr Slot kStackPointer = translator::gpr_slot(4);
 
 /// What the code from an offset on belongs to; ends where the next mark is.
 struct CodeMark {
-  enum class Part : u8 { Entry, MicroOp, SlowPaths, Exits, Leaving };
+  enum class Part : u8 { Entry, MicroOp, Again, SlowPaths, Exits, Leaving };
   Part part;
   u32 offset;
   u32 op = 0;  ///< index of the micro-op
