@@ -66,6 +66,9 @@ void AnchorPlan::written(const MicroOp& op) {
   } else if (whole && op.op == Op::Sub && op.b_is_immediate) {
     *d = value_of(op.a);
     d->offset -= immediate;
+  } else if (whole && (op.op == Op::Inc || op.op == Op::Dec)) {
+    *d = value_of(op.a);
+    d->offset += op.op == Op::Inc ? 1 : ~0ull;
   } else {
     *d = {++roots_, 0};
   }

@@ -16,7 +16,7 @@ function(penumbra_stencil_objects target level)
   target_compile_options(${target} PRIVATE -O3 -g0 -fno-sanitize=all -march=${level} -mrelax-all
     -mcmodel=small -fno-pic -fno-pie -ffunction-sections -fno-asynchronous-unwind-tables
     -fno-exceptions -fno-stack-protector -fcf-protection=none -fomit-frame-pointer -fno-jump-tables
-    -mno-red-zone -mno-vzeroupper)
+    -mno-red-zone -mno-vzeroupper "SHELL:-Xclang -target-feature -Xclang -slow-3ops-lea")
 endfunction()
 
 # Writes FILE, which defines the tables NAME, from object libraries.

@@ -3,6 +3,7 @@
 namespace penumbra::translator {
 
 void optimize(Block& block) {
+  write_directly(block);
   remove_dead_code(block);
   fuse_compare_branch(block);
   annotate_flags(block);

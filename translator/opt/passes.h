@@ -10,6 +10,9 @@ namespace penumbra::translator {
 /// it and the next one; else the two values stay (design 2.2).
 void remove_dead_code(Block& block);
 
+/// A result that goes to a temporary only to be moved to a register is written there.
+void write_directly(Block& block);
+
 /// Sets MicroOp::cold_flags of definitions that only slow paths and side exits want, where these
 /// can make them from registers that still hold what they held (behind annotate_flags()).
 void cool_flags(Block& block);
