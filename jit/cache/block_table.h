@@ -1,6 +1,6 @@
 // Blocks by their key: an open-addressed table, so that a lookup touches one line of memory.
 //
-// Does not own the blocks. Linear probing, at most half full; erase() closes the gap.
+// Does not own the blocks. Linear probing, at most three quarters full; erase() closes the gap.
 #pragma once
 
 #include <vector>
@@ -21,7 +21,7 @@ class BlockTable {
 
   /// The key must not be there yet.
   void insert(const BlockKey& key, Block* block) {
-    if (2 * ++size_ > entries_.size()) grow();
+    if (4 * ++size_ > 3 * entries_.size()) grow();
     place({key, block});
   }
 

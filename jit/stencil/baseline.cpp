@@ -73,13 +73,13 @@ const u8* Baseline::resume(CpuState& s, const Leave& leave) {
       auto* refused = static_cast<NativeBlock*>(leave.record);
       ++counters_.ends_of_slice;
       s.instructions_left += static_cast<i64>(refused->count());
-      s.rip = slow_.rip_at(refused->ir.start);
+      s.rip = slow_.rip_at(refused->offset);
       stop_ = Stop::Slice;
       return nullptr;
     }
     case Leave::Reason::Stale:
       ++counters_.invalid;
-      s.rip = slow_.rip_at(static_cast<NativeBlock*>(leave.record)->ir.start);
+      s.rip = slow_.rip_at(static_cast<NativeBlock*>(leave.record)->offset);
       jump_at(s) = {};
       break;
     case Leave::Reason::Stopped:
@@ -151,7 +151,7 @@ NativeBlock* Baseline::make_block(const CodeSource::Location& at) {
   if (may_return(block->place)) block->keep_original();
   counters_.code_bytes += block->size;
   for (HostCodeObserver* observer : observers_) {
-    observer->generated({block->code, block->size, at.physical, block->ir.mode});
+    observer->generated({block->code, block->size, at.physical, block->mode});
   }
   generated_[memory_.region_of(block->code)].push_back(block.get());
   return cache_.insert(std::move(block));
@@ -211,7 +211,7 @@ const u8* Baseline::follow(CpuState& s, NativeExit& exit) {
   bool alive = target != nullptr && evictions == counters_.code_evictions;
   if (alive && exit.owner->valid && target->valid) {
     exit.owner->link(exit, *target);
-    if (far) exit.far = cache_of(s, *target, from_base);
+    if (far) *exit.far = cache_of(s, *target, from_base);
     ++counters_.links;
   }
   return target == nullptr ? nullptr : target->start.code;
@@ -230,10 +230,10 @@ bool Baseline::renew(CpuState& s, NativeExit& exit) {
   u64 from_base = s.code_base;
   u64 rip = slow_.rip_at(exit.offset);
   u64 linear = linear_of(s, rip);
-  if (mmu_.table()->for_execute(linear) != exit.far.place) return false;
+  if (mmu_.table()->for_execute(linear) != exit.far->place) return false;
   s.code_base = rip - (linear & kPageMask);
   refresh_key(s);
-  exit.far = cache_of(s, *exit.target, from_base);
+  *exit.far = cache_of(s, *exit.target, from_base);
   return true;
 }
 
@@ -317,7 +317,7 @@ void Baseline::forget_jumps(CpuState& s) {
 std::string Baseline::describe(GuestPhys address, CodeMode mode) const {
   std::string text;
   cache_.visit_at(address, [&](const NativeBlock& block) {
-    if (block.ir.mode != mode) return;
+    if (block.mode != mode) return;
     text += fmt::format("block of {} instructions at physical {:x}\n", block.count(),
                         block.place.physical.value);
     text += print(list_code(block, thunks_, constants_));

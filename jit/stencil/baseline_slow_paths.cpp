@@ -61,7 +61,7 @@ extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuSt
 
 bool Baseline::stop_before(CpuState& s, const Site& site, Stop stop) {
   s.set_flag_state(site.flags_before);
-  s.rip = slow_.rip_at(site.owner->ir.instructions[site.instruction].offset);
+  s.rip = slow_.rip_at(site.owner->instructions[site.instruction].offset);
   s.instructions_left += static_cast<i64>(site.owner->count()) - site.instruction;
   stop_ = stop;
   return false;
@@ -250,7 +250,7 @@ bool Baseline::call(CpuState& s, const Site& site) {
   i64 left = s.instructions_left;
   stop_before(s, site, Stop::Fault);
   i64 rest = s.instructions_left - left;
-  const auto& instruction = site.owner->ir.instructions[site.instruction];
+  const auto& instruction = site.owner->instructions[site.instruction];
   auto stop = slow_.call(*site.call, instruction, rest, site.owner->valid);
   if (stop) {
     stop_ = *stop;

@@ -7,12 +7,26 @@
 
 namespace penumbra::jit {
 
+namespace {
+
+/// Where no large page can be mapped: writing some bytes again must not map two megabytes.
+void* unaligned_place(u64 size) {
+  void* place = aligned_place(size + kLargePage);
+  if (place == nullptr) return nullptr;
+  u8* begin = static_cast<u8*>(place);
+  munmap(begin, kPageSize);
+  munmap(begin + kPageSize + size, kLargePage - kPageSize);
+  return begin + kPageSize;
+}
+
+}  // namespace
+
 CodeMemory::CodeMemory(u64 size, u32 regions)
     : size_(size), region_size_(size / regions), regions_(regions) {
   // Of no file: perf looks for names of code only in such memory. mremap(2): a size of 0 maps
   // shared pages once more.
   int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-  void* places[] = {aligned_place(size), aligned_place(size)};
+  void* places[] = {unaligned_place(size), aligned_place(size)};
   PENUMBRA_ASSERT(places[0] != nullptr && places[1] != nullptr);
   void* write = mmap(places[0], size, PROT_READ | PROT_WRITE, flags, -1, 0);
   PENUMBRA_ASSERT(write != MAP_FAILED);
@@ -30,15 +44,16 @@ CodeMemory::~CodeMemory() {
 void CodeMemory::commit(u32 size) {
   u64 before = begin_ + used_;
   used_ += (size + 15u) & ~15u;
-  use_large_pages(before, begin_ + used_);
+  u64 end = begin_ + used_;
+  use_large_pages(before, end);
+  // What was written before is hardly changed any more: it need not stay mapped for writing.
+  if (before / kWritten != end / kWritten) madvise(write_, page_of(end), MADV_DONTNEED);
 }
 
-/// For those that are full at `end` and were not at `begin`. What was written before is hardly
-/// changed any more: it need not stay mapped for writing.
+/// For those that are full at `end` and were not at `begin`.
 void CodeMemory::use_large_pages(u64 begin, u64 end) {
   for (u64 at = begin / kLargePage; at < end / kLargePage; ++at) {
     use_large_page(execute_ + at * kLargePage);
-    madvise(write_, (at + 1) * kLargePage, MADV_DONTNEED);
   }
 }
 

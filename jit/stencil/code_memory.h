@@ -46,6 +46,7 @@ class CodeMemory {
   u32 oldest_region() const { return (region_ + 1) % regions_; }
 
  private:
+  static constexpr u64 kWritten = 512 << 10;  ///< what is mapped for writing goes behind so much
   void use_large_pages(u64 begin, u64 end);
 
   u8* write_ = nullptr;

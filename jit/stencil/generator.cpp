@@ -14,6 +14,15 @@ using translator::Op;
 
 namespace {
 
+/// As it stays with the block: without room for more.
+template <class T>
+std::unique_ptr<T[]> kept(const std::vector<T>& list) {
+  if (list.empty()) return nullptr;
+  auto copy = std::make_unique_for_overwrite<T[]>(list.size());
+  std::ranges::copy(list, copy.get());
+  return copy;
+}
+
 constexpr u8 kCall = 0xe8, kPushRdx = 0x52, kPopRdx = 0x5a;
 /// More than any stencil with its cold code; the asserted room of a micro-op.
 constexpr u32 kMostBytesPerOp = 768, kMostBytesPerBlock = 2048;
@@ -41,6 +50,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   site_patches_.clear();
   far_patches_.clear();
   unit_marks_.clear();
+  held_vectors_.clear();
   unit_mark_ = Site::kNoMark;
   held_.fill(kNoSlot);
   comparison_.reset();
@@ -117,11 +127,14 @@ void Generator::finish(CodeSource::Translated&& translated) {
   mark(CodeMark::Part::Leaving);
   emit_entry_exits();
 
-  block_->unit_marks = unit_marks_;
-  block_->place = translated.place;
-  block_->ir = std::move(translated.ir);
-  block_->ir.ops = {};
-  block_->ir.ops.shrink_to_fit();
+  block_->place = std::move(translated.place);
+  block_->offset = translated.ir.start;
+  block_->mode = translated.ir.mode;
+  block_->instruction_count = static_cast<u16>(translated.ir.instructions.size());
+  block_->instructions = kept(translated.ir.instructions);
+  block_->calls = kept(translated.ir.calls);
+  block_->unit_marks = kept(unit_marks_);
+  block_->held_vectors = kept(held_vectors_);
   for (size_t i = 0; i < programs_.size(); ++i) {
     block_->programs[2 * i] = interpreted(programs_[i]);
     block_->programs[2 * i + 1] = {.handler = return_handler()};
@@ -129,7 +142,7 @@ void Generator::finish(CodeSource::Translated&& translated) {
   for (size_t i = 0; i < sites_.size(); ++i) {
     Site& site = block_->sites[i] = sites_[i];
     site.owner = block_;
-    if (site.kind == Site::Kind::Call) site.call = &block_->ir.calls[site.immediate];
+    if (site.kind == Site::Kind::Call) site.call = &block_->calls[site.immediate];
     if (site.kind == Site::Kind::Execute) site.program = &block_->programs[2 * site.immediate];
   }
 }
@@ -317,6 +330,10 @@ void Generator::emit_exits() {
     }
   }
   block_->exits = std::make_unique<NativeExit[]>(exits_.size());
+  auto leaves_page = [](const Exit& exit) { return exit.offset >= kPageSize; };
+  auto far_links = static_cast<size_t>(std::ranges::count_if(exits_, leaves_page));
+  if (far_links != 0) block_->far_links = std::make_unique<FarLinkCache[]>(far_links);
+  FarLinkCache* far_link = block_->far_links.get();
   block_->exit_count = static_cast<u16>(exits_.size());
   for (u32 i = 0; i < exits_.size(); ++i) {
     Exit& exit = exits_[i];
@@ -324,11 +341,13 @@ void Generator::emit_exits() {
     if (exit.loops) continue;
     native = {.owner = block_,
               .offset = exit.offset,
-              .field = memory_->executable(exit.field),
-              .stub = memory_->executable(out_),
+              .field = static_cast<u32>(exit.field - begin_),
+              .stub = static_cast<u32>(out_ - begin_),
               .returns = exit.returns};
+    if (native.leaves_page()) native.far = far_link++;
     if (exit.returns) {
-      std::memcpy(exit.field, &native.stub, sizeof native.stub);
+      const u8* stub = memory_->executable(out_);
+      std::memcpy(exit.field, &stub, sizeof stub);
       arrive(exit.offset);
     } else {
       exit.far_misses.push_back(exit.field);
@@ -336,7 +355,7 @@ void Generator::emit_exits() {
     emit_leave(exit.far_misses, &native, thunks_.link);
   }
   for (const Patch& patch : far_patches_) {
-    u64 cache = reinterpret_cast<u64>(&block_->exits[patch.value].far);
+    u64 cache = reinterpret_cast<u64>(block_->exits[patch.value].far);
     std::memcpy(patch.field, &cache, sizeof cache);
   }
 }

@@ -298,6 +298,7 @@ class Generator {
   std::vector<ColdCall> cold_calls_;
   std::vector<Exit> exits_;
   std::vector<UnitMark> unit_marks_;
+  std::vector<HeldVector> held_vectors_;
   u16 unit_mark_ = Site::kNoMark;  ///< whose pointers are not stored yet
   std::vector<Patch> site_patches_, far_patches_;
   u16 instruction_ = 0;

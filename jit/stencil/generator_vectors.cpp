@@ -292,7 +292,7 @@ void Generator::finish_load(u32 site, const MicroOp& op, const Place& place) {
   u32 host = static_cast<u32>(place.host);
   bool is_wide = op.width == Width::W256;
   record_vector(host, op.d, is_wide);
-  block_->held_vectors.push_back({op.d, static_cast<u8>(host), is_wide});
+  held_vectors_.push_back({op.d, static_cast<u8>(host), is_wide});
   ++sites_[site].wanted;
 }
 
@@ -301,7 +301,7 @@ void Generator::finish_load(u32 site, const MicroOp& op, const Place& place) {
 
 /// What a slow path stores and loads, as things are now.
 void Generator::list_vectors(Site& site) {
-  auto& list = block_->held_vectors;
+  auto& list = held_vectors_;
   site.first_vector = static_cast<u32>(list.size());
   for (bool newer : {true, false}) {
     for (u32 i = 0; i < vectors_.size(); ++i) {

@@ -99,7 +99,7 @@ class Names {
     for (u32 i = 0; i < block_.exit_count; ++i) {
       const NativeExit& exit = block_.exits[i];
       if (address == reinterpret_cast<u64>(&exit)) return fmt::format("exit({:x})", exit.offset);
-      if (address == reinterpret_cast<u64>(&exit.far)) return fmt::format("far({:x})", exit.offset);
+      if (address == reinterpret_cast<u64>(exit.far)) return fmt::format("far({:x})", exit.offset);
       if (exit.target != nullptr && address == reinterpret_cast<u64>(exit.target->start.code)) {
         return fmt::format("block({:x})", exit.offset);
       }
@@ -108,9 +108,9 @@ class Names {
   }
 
   std::string site(const Site& site) const {
-    u16 at = site.instruction < block_.ir.instructions.size()
-                 ? block_.ir.instructions[site.instruction].offset
-                 : block_.ir.start;
+    u16 at = site.instruction < block_.instruction_count
+                 ? block_.instructions[site.instruction].offset
+                 : block_.offset;
     return fmt::format("site({}, {:x})", jit::name_of(site.kind), at);
   }
 

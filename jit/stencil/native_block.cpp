@@ -16,15 +16,17 @@ void redirect(CodeMemory& memory, u8* field, const u8* to) {
 }
 
 void lead(CodeMemory& memory, const NativeExit& exit, const u8* jump_to, const u8* return_to) {
-  if (!exit.returns) return redirect(memory, exit.field, jump_to);
-  std::memcpy(memory.writable_of(exit.field), &return_to, sizeof return_to);
+  u8* field = exit.owner->code + exit.field;
+  if (!exit.returns) return redirect(memory, field, jump_to);
+  std::memcpy(memory.writable_of(field), &return_to, sizeof return_to);
 }
 
 void detach(CodeMemory& memory, NativeExit& exit) {
-  lead(memory, exit, exit.stub, exit.stub);
+  const u8* stub = exit.owner->code + exit.stub;
+  lead(memory, exit, stub, stub);
   exit.target = nullptr;
-  exit.far.key = 0;  // or a hit would change the code base in front of the stub
-  exit.far.place = nullptr;
+  // Or a hit would change the code base in front of the stub.
+  if (exit.far != nullptr) *exit.far = {};
 }
 
 void close(CodeMemory& memory, NativeBlock::Entry& entry) {

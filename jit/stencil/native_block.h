@@ -80,12 +80,12 @@ struct UnitMark {
 /// A jump to a block that is known when it is first taken.
 struct NativeExit {
   NativeBlock* owner;
-  u64 offset;           ///< of the target from the code base; beyond the page where far
-  u8* field = nullptr;  ///< executable address of the jump's distance, or of `returns`' address
-  u8* stub = nullptr;   ///< where it goes while it is not linked
+  u64 offset;     ///< of the target from the code base; beyond the page where far
+  u32 field = 0;  ///< of the jump's distance, or of `returns`' address, in the block's code
+  u32 stub = 0;   ///< where it goes while it is not linked
   NativeBlock* target = nullptr;
-  FarLinkCache far;
-  bool returns = false;  ///< it is no jump but the address of the code behind a call
+  FarLinkCache* far = nullptr;  ///< where it leaves the page
+  bool returns = false;         ///< it is no jump but the address of the code behind a call
   bool leaves_page() const { return offset >= kPageSize; }
 };
 
@@ -94,9 +94,13 @@ class CodeMemory;
 struct NativeBlock {
   BlockPlace place;
   bool valid = true;
-  translator::Block ir;  ///< instructions and calls; micro-ops are dropped
-  u8* code = nullptr;    ///< executable address of the first byte: dynamic jumps, RIP in rdx
-  u32 size = 0;
+  u16 offset = 0;  ///< of the first instruction in its page
+  u16 instruction_count = 0;
+  u16 exit_count = 0;
+  u32 site_count = 0;
+  CodeMode mode;
+  u32 size = 0;        ///< of the code
+  u8* code = nullptr;  ///< executable address of the first byte: dynamic jumps, RIP in rdx
   /// Once the block is invalid, an entry jumps to its `stale`; `replaced` is what stood there.
   struct Entry {
     u8* code = nullptr;  ///< executable address; nullptr: there is none
@@ -107,16 +111,17 @@ struct NativeBlock {
   Entry again;  ///< of the block's own loops, which keep the registers' assignment
   std::unique_ptr<u8[]> original;  ///< place.size bytes of the guest, where they may come back
   CodeMemory* memory = nullptr;
+  std::unique_ptr<translator::InstructionSite[]> instructions;
+  std::unique_ptr<translator::CallSite[]> calls;
   std::unique_ptr<Site[]> sites;
   std::unique_ptr<NativeExit[]> exits;
   std::unique_ptr<Uop[]> programs;
-  std::vector<HeldVector> held_vectors;
-  std::vector<UnitMark> unit_marks;
-  u16 exit_count = 0;
-  u32 site_count = 0;
+  std::unique_ptr<HeldVector[]> held_vectors;
+  std::unique_ptr<UnitMark[]> unit_marks;
+  std::unique_ptr<FarLinkCache[]> far_links;
   std::vector<NativeExit*> incoming;
 
-  u64 count() const { return ir.instructions.size(); }
+  u64 count() const { return instruction_count; }
   /// `exit`, of this block, goes straight to `to` until one of them is invalidated.
   void link(NativeExit& exit, NativeBlock& to);
   /// Takes the block out of all links; its entry leads to the lookup from now on.
