@@ -149,7 +149,7 @@ struct CpuState {
   X87State x87;
 
   // -- engine ------------------------------------------------------------------------------------
-  void* table = nullptr;      ///< the current view of the shadow page table
+  void* table = nullptr;  ///< the current view of the shadow page table
   /// Addends of pages that generated code has looked up for several accesses; 0: look up again.
   static constexpr u32 kAnchors = 4;
   u64 anchor[kAnchors] = {};

@@ -41,6 +41,9 @@ class Baseline {
   // -- for generated code (entry_x86.h)
   const u8* slow_path(CpuState& s, const Site& site);
   const u8* follow(CpuState& s, NativeExit& exit);
+  void make_flags(CpuState& s, const Site& site);
+  /// A load or store over the border of two pages that the view in force has; false: not done.
+  bool crosses(CpuState& s, const Site& site);
   const u8* next(CpuState& s);
 
  private:

@@ -44,8 +44,10 @@ void restore_vectors(cpu::CpuState& s, const Site& site, cpu::VectorRegister* re
 
 extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site,
                                         cpu::VectorRegister* vectors) {
+  auto& baseline = *static_cast<Baseline*>(s->baseline);
+  if (baseline.crosses(*s, *site)) return kBehindSite;  // with the registers as they were
   save_vectors(*s, *site, vectors);
-  const u8* next = static_cast<Baseline*>(s->baseline)->slow_path(*s, *site);
+  const u8* next = baseline.slow_path(*s, *site);
   if (next == kBehindSite) restore_vectors(*s, *site, vectors);
   return next;
 }
@@ -57,6 +59,62 @@ extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuSt
   return static_cast<Baseline*>(s->baseline)
       ->store_filter()
       .harmless(view, linear, bytes(site->width));
+}
+
+namespace {
+
+/// Two pages' parts of an access of at most eight bytes.
+struct Parts {
+  u8 *low, *high;
+  u32 in_low;  ///< bytes
+};
+
+u64 load_parts(const Parts& parts) {
+  const u8* end = parts.low + parts.in_low;
+  u64 low = load_from<u64>(end - 8) >> (64 - 8 * parts.in_low);
+  return low | load_from<u64>(parts.high) << 8 * parts.in_low;
+}
+
+void store_parts(const Parts& parts, u64 value, u32 size) {
+  for (u32 i = 0; i < size; ++i, value >>= 8) {
+    u8* to = i < parts.in_low ? parts.low + i : parts.high + (i - parts.in_low);
+    *to = static_cast<u8>(value);
+  }
+}
+
+}  // namespace
+
+/// In 64-bit mode, where nothing else is to be checked.
+bool Baseline::crosses(CpuState& s, const Site& site) {
+  bool is_load = site.kind == Site::Kind::Load, is_store = site.kind == Site::Kind::Store;
+  u32 size = bytes(site.width), first = kPageSize - static_cast<u32>(s.slow_linear & kPageMask);
+  if (!(is_load || is_store) || first >= size || !CodeMode{mode_}.is_long()) return false;
+  const auto& view = *static_cast<const mmu::ShadowTable*>(s.table);
+  u64 second = s.slow_linear + first;
+  Parts parts{
+      .low = is_load ? view.for_read(s.slow_linear, first) : view.for_write(s.slow_linear, first),
+      .high = is_load ? view.for_read(second, 1) : view.for_write(second, 1),
+      .in_low = first};
+  if (parts.low == nullptr || parts.high == nullptr) return false;
+  ++slow_paths_[static_cast<size_t>(site.kind)];
+  if (is_load) {
+    store_to<u64>(at_slot(s, site.slot), load_parts(parts) & mask(site.width));
+  } else {
+    store_parts(
+        parts, site.slot == kNoSlot ? site.immediate : load_from<u64>(at_slot(s, site.slot)), size);
+  }
+  return true;
+}
+
+extern "C" __attribute__((preserve_most)) void penumbra_make_flags(cpu::CpuState* s,
+                                                                   const Site* site) {
+  static_cast<Baseline*>(s->baseline)->make_flags(*s, *site);
+}
+
+void Baseline::make_flags(CpuState& s, const Site& site) {
+  ++slow_paths_[static_cast<size_t>(site.kind)];
+  s.set_flag_state(site.flags_before);
+  s.set_arithmetic_flags(s.arithmetic_flags());
 }
 
 bool Baseline::stop_before(CpuState& s, const Site& site, Stop stop) {
@@ -71,8 +129,7 @@ namespace {
 
 /// What is quick and computes nothing in floating point.
 bool leaves_unit_alone(Site::Kind kind) {
-  return kind == Site::Kind::Linear || kind == Site::Kind::ExplicitFlags ||
-         kind == Site::Kind::Divide;
+  return kind == Site::Kind::Linear || kind == Site::Kind::Divide;
 }
 
 }  // namespace
@@ -167,10 +224,7 @@ bool Baseline::goes_on(CpuState& s, const Site& site) {
     }
     case Site::Kind::NextPage:
       return next_page(s, site);
-    case Site::Kind::ExplicitFlags:
-      s.set_flag_state(site.flags_before);
-      s.set_arithmetic_flags(s.arithmetic_flags());
-      return true;
+    case Site::Kind::ExplicitFlags:  // by make_flags()
     case Site::Kind::BadTarget:
       if (site.immediate != 0) return stop_before(s, site, Stop::Single);
       [[fallthrough]];
@@ -201,8 +255,14 @@ bool Baseline::load(CpuState& s, const Site& site) {
 /// Whether a store within a page goes into the block's code. What the view in force does not hold
 /// is walked for.
 bool Baseline::changes(const NativeBlock& block, u64 linear, u32 size) {
-  if (const u8* host = mmu_.table()->for_tracked_write(linear, size)) {
-    return block.place.made_from(host, size);
+  const mmu::ShadowTable& table = *mmu_.table();
+  if (table.for_write(linear, size) != nullptr) return false;  // no page with code
+  if (const u8* host = table.for_tracked_write(linear, size)) {
+    auto in_page_of = [&](const u8* code) {
+      return page_of(reinterpret_cast<u64>(code)) == page_of(reinterpret_cast<u64>(host));
+    };
+    bool near = in_page_of(block.place.key.code) || in_page_of(block.place.next_page_code);
+    return near && block.place.made_from(host, size);
   }
   GuestPhys at;
   return mmu_.peek(linear, at) && block.place.overlaps(at.value, at.value + size);
@@ -237,7 +297,10 @@ bool Baseline::next_page(CpuState& s, const Site& site) {
   NativeBlock& block = *site.owner;
   auto same = source_.same_code(source_.next_page(), block.place.next_page_code);
   refresh_key(s);
-  if (same && *same) return true;
+  if (same && *same) {
+    block.second_page = {.key = s.execute_key, .from_base = s.code_base, .to_base = s.code_base};
+    return true;
+  }
   if (!same) {
     slow_.set_fault(same.error());
     return stop_before(s, site, Stop::Fault);

@@ -142,6 +142,31 @@ PENUMBRA_SLOW_STORE(penumbra_slow_store_avx, "penumbra_slow_avx", PENUMBRA_SAVE_
 PENUMBRA_SLOW_STORE(penumbra_slow_store_sse, "penumbra_slow_sse", PENUMBRA_SAVE_SSE,
                     PENUMBRA_RESTORE_SSE)
 
+#define PENUMBRA_FLAGS(name, save, restore)                   \
+  extern "C" __attribute__((naked)) void name() {             \
+    asm volatile(                                           \
+        "movq %%r11, %c[gpr]+16(%%r12)\n\t"                 \
+        "movq %%rsi, %c[gpr]+48(%%r12)\n\t"                 \
+        "movq %%rdi, %c[gpr]+56(%%r12)\n\t"                 \
+        "movq %%r12, %%rdi\n\t"                             \
+        "movq %%rax, %%rsi\n\t"                             \
+        "subq $520, %%rsp\n\t"                              \
+        "cmpb $0, %c[wanted](%%rsi)\n\t"                    \
+        "je 3f\n\t" PENUMBRA_VECTORS(save) "3:\n\t"         \
+        "callq penumbra_make_flags\n\t"                     \
+        "cmpb $0, %c[wanted](%%rsi)\n\t"                    \
+        "je 3f\n\t" PENUMBRA_VECTORS(restore) "3:\n\t"      \
+        "addq $520, %%rsp\n\t"                              \
+        "movq %c[gpr]+16(%%r12), %%r11\n\t"                 \
+        "movq %c[gpr]+48(%%r12), %%rsi\n\t"                 \
+        "movq %c[gpr]+56(%%r12), %%rdi\n\t"                 \
+        "retq"                                              \
+        :                                                   \
+        : PENUMBRA_STATE_OFFSETS, PENUMBRA_VECTORS_OFFSET); \
+  }
+PENUMBRA_FLAGS(penumbra_flags_avx, PENUMBRA_SAVE_AVX, PENUMBRA_RESTORE_AVX)
+PENUMBRA_FLAGS(penumbra_flags_sse, PENUMBRA_SAVE_SSE, PENUMBRA_RESTORE_SSE)
+
 // The registers that C++ may change and their words: RAX, RCX, RDX, RSI, RDI. Neither temporaries
 // nor vectors are held.
 extern "C" __attribute__((naked)) void penumbra_straight() {

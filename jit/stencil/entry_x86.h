@@ -32,6 +32,10 @@ extern "C" void penumbra_slow_sse();
 /// done, at the host address rdx, without consequences.
 extern "C" void penumbra_slow_store_avx();
 extern "C" void penumbra_slow_store_sse();
+/// The same for sites that make the flags explicit, which keep the unit, come back, and nothing
+/// else.
+extern "C" void penumbra_flags_avx();
+extern "C" void penumbra_flags_sse();
 /// Jump targets; rax = the record.
 extern "C" void penumbra_leave_slice();
 extern "C" void penumbra_leave_stale();
@@ -44,6 +48,9 @@ extern "C" void penumbra_lookup();
 /// r11 and rax.
 extern "C" __attribute__((preserve_most)) u8* penumbra_harmless_store(cpu::CpuState* s,
                                                                       const Site* site, u64 linear);
+/// What those for flags call; it keeps the same registers.
+extern "C" __attribute__((preserve_most)) void penumbra_make_flags(cpu::CpuState* s,
+                                                                   const Site* site);
 /// What the slow paths call: kBehindSite, or the code to go to, or nullptr to leave. `vectors` are
 /// the host's 16 vector registers, where the site names any.
 extern "C" const u8* penumbra_slow_path(cpu::CpuState* s, const Site* site,

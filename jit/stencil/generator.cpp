@@ -67,7 +67,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   block->start.code = memory.executable(out_);
   enter();
   entry_exits_ = continuations(HoleKind::Exit);
-  if (translated.ir.crosses_page) call_slow(new_site({}, Site::Kind::NextPage));
+  if (translated.ir.crosses_page) check_second_page();
   anchors_ = anchor_plan_.make(translated.ir);
   open_anchors_ = 0;
   choose_lodgers();
@@ -107,6 +107,18 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
 void Generator::enter() {
   must_emit({.op = code_of(Special::Enter), .writes_left = true},
             {.immediate = ir_->instructions.size()});
+}
+
+/// Where the page is linear, what was seen under a key holds for it.
+void Generator::check_second_page() {
+  CodeMode mode = ir_->mode;
+  bool by_key =
+      mode.is_long() || (mode.has(CodeMode::kFlatSegments) && mode.size() == CodeSize::Bits32);
+  u32 site = new_site({}, Site::Kind::NextPage);
+  if (!by_key) return call_slow(site);
+  must_emit({.op = code_of(Special::FarLink), .wide = true},
+            {.immediate = reinterpret_cast<u64>(&block_->second_page)});
+  cold_call(site, out_);
 }
 
 /// Everything behind the straight code; addresses of records become known.
@@ -195,7 +207,11 @@ u32 Generator::new_site(const MicroOp& op, Site::Kind kind) {
   return static_cast<u32>(sites_.size() - 1);
 }
 
-void Generator::call_slow(u32 site) { call_slow(site, thunks_.slow); }
+void Generator::call_slow(u32 site) { call_slow(site, thunk_of(sites_[site])); }
+
+const u8* Generator::thunk_of(const Site& site) const {
+  return site.kind == Site::Kind::ExplicitFlags ? thunks_.make_flags : thunks_.slow;
+}
 
 /// movabs rax, site; call thunk
 void Generator::call_slow(u32 site, const u8* thunk) {
@@ -245,7 +261,7 @@ void Generator::emit_cold_calls() {
       bytes({0x48, 0x8d, 0xad});
       word<i32>(-cold.popped);
     }
-    call_slow(cold.site, cold.store ? thunks_.slow_store : thunks_.slow);
+    call_slow(cold.site, cold.store ? thunks_.slow_store : thunk_of(sites_[cold.site]));
     if (cold.store) harmless_store(cold);
     connect(open_jump(kJump), cold.resume);
   }

@@ -260,12 +260,14 @@ class Generator {
   // -- layout
   void mark(CodeMark::Part part, size_t op = 0);
   u32 new_site(const MicroOp& op, Site::Kind kind);
+  const u8* thunk_of(const Site& site) const;
   void call_slow(u32 site);
   void call_slow(u32 site, const u8* thunk);
   void cold_call(u32 site, u8* resume);
   void harmless_store(const ColdCall& cold);
   u32 new_exit(u64 offset);
   void enter();
+  void check_second_page();
   void exit_jump(u32 exit);
   void loop_jump();
   void emit_loop_entry();

@@ -115,11 +115,14 @@ class Names {
   }
 
   std::optional<std::string> thunk(u64 address) const {
-    const std::pair<const u8*, const char*> known[] = {
-        {thunks_.slow, "slow"},         {thunks_.slow_store, "slow_store"},
-        {thunks_.straight, "straight"}, {thunks_.leave_slice, "leave_slice"},
-        {thunks_.link, "link"},         {thunks_.leave_stale, "leave_stale"},
-        {thunks_.lookup, "lookup"}};
+    const std::pair<const u8*, const char*> known[] = {{thunks_.slow, "slow"},
+                                                       {thunks_.slow_store, "slow_store"},
+                                                       {thunks_.make_flags, "make_flags"},
+                                                       {thunks_.straight, "straight"},
+                                                       {thunks_.leave_slice, "leave_slice"},
+                                                       {thunks_.link, "link"},
+                                                       {thunks_.leave_stale, "leave_stale"},
+                                                       {thunks_.lookup, "lookup"}};
     for (const auto& [at, name] : known) {
       if (address == reinterpret_cast<u64>(at)) return name;
     }

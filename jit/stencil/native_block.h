@@ -109,6 +109,8 @@ struct NativeBlock {
   };
   Entry start;  ///< behind the first instructions: of jumps that know the code base to be right
   Entry again;  ///< of the block's own loops, which keep the registers' assignment
+  FarLinkCache
+      second_page;  ///< where crosses_page: the key and base at which it was looked at last
   std::unique_ptr<u8[]> original;  ///< place.size bytes of the guest, where they may come back
   CodeMemory* memory = nullptr;
   std::unique_ptr<translator::InstructionSite[]> instructions;

@@ -81,10 +81,12 @@ struct StencilEntry {
 template <Width W>
 u64 opaque(char* hole) {
   u64 value;
-  if constexpr (W == Width::W64)
+  if constexpr (W == Width::W64) {
     asm("movabsq %1, %0" : "=r"(value) : "i"(hole));
-  else
+  } else {
     asm("movl %1, %k0" : "=r"(value) : "i"(hole));
+    __builtin_assume(value >> 32 == 0);  // or it is zero-extended once more
+  }
   return value;
 }
 

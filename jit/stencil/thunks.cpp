@@ -25,6 +25,7 @@ void place_thunks(CodeMemory& memory, const StencilTables& tables, Thunks& thunk
   bool has_avx = __builtin_cpu_supports("avx") != 0;
   thunks = {.slow = place(has_avx ? penumbra_slow_avx : penumbra_slow_sse),
             .slow_store = place(has_avx ? penumbra_slow_store_avx : penumbra_slow_store_sse),
+            .make_flags = place(has_avx ? penumbra_flags_avx : penumbra_flags_sse),
             .straight = place(penumbra_straight),
             .leave_slice = place(penumbra_leave_slice),
             .link = place(penumbra_link),

@@ -10,8 +10,8 @@ namespace penumbra::jit {
 
 /// Executable addresses that generated code calls or jumps to.
 struct Thunks {
-  const u8 *slow = nullptr, *slow_store = nullptr, *straight = nullptr, *leave_slice = nullptr,
-           *link = nullptr, *leave_stale = nullptr, *lookup = nullptr;
+  const u8 *slow = nullptr, *slow_store = nullptr, *make_flags = nullptr, *straight = nullptr,
+           *leave_slice = nullptr, *link = nullptr, *leave_stale = nullptr, *lookup = nullptr;
 };
 
 /// Puts them in front of the first block of the first region, which is therefore smaller by this.

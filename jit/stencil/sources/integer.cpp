@@ -17,15 +17,27 @@ constexpr bool kHostShift =
     (std::is_same_v<F, cpu::Shl> || std::is_same_v<F, cpu::Shr> || std::is_same_v<F, cpu::Sar> ||
      std::is_same_v<F, cpu::RotateLeft> || std::is_same_v<F, cpu::RotateRight>);
 
-/// One instruction, whose count is the immediate, or CL where kByCount.
+/// What asm has left in a register by an instruction of T's width, which zero-extends.
+template <class T>
+[[gnu::always_inline]] inline T left_by(u64 wide) {
+  if constexpr (sizeof(T) == 4) __builtin_assume(wide >> 32 == 0);
+  return static_cast<T>(wide);
+}
+
+/// One instruction, whose count is the immediate, or CL where kByCount. Of `wide`, T's bits count.
 template <class F, class T, bool kByCount>
-[[gnu::always_inline]] inline cpu::Result<T> host_shift(T value, [[maybe_unused]] u64 count) {
+[[gnu::always_inline]] inline cpu::Result<T> host_shift(u64 wide, [[maybe_unused]] u64 count) {
   bool carry;
-#define PENUMBRA_SHIFT(name, instruction)                                           \
-  if constexpr (std::is_same_v<F, cpu::name> && kByCount) {                         \
-    asm(instruction " %%cl, %0" : "+r"(value), "=@ccc"(carry) : "c"(count));        \
-  } else if constexpr (std::is_same_v<F, cpu::name>) {                              \
-    asm(instruction " %2, %0" : "+r"(value), "=@ccc"(carry) : "i"(hole_immediate)); \
+#define PENUMBRA_SHIFT(name, instruction)                                              \
+  if constexpr (std::is_same_v<F, cpu::name>) {                                        \
+    if constexpr (kByCount && sizeof(T) == 4)                                          \
+      asm(instruction "l %%cl, %k0" : "+r"(wide), "=@ccc"(carry) : "c"(count));        \
+    else if constexpr (kByCount)                                                       \
+      asm(instruction "q %%cl, %0" : "+r"(wide), "=@ccc"(carry) : "c"(count));         \
+    else if constexpr (sizeof(T) == 4)                                                 \
+      asm(instruction "l %2, %k0" : "+r"(wide), "=@ccc"(carry) : "i"(hole_immediate)); \
+    else                                                                               \
+      asm(instruction "q %2, %0" : "+r"(wide), "=@ccc"(carry) : "i"(hole_immediate));  \
   }
   PENUMBRA_SHIFT(Shl, "shl")
   PENUMBRA_SHIFT(Shr, "shr")
@@ -33,6 +45,7 @@ template <class F, class T, bool kByCount>
   PENUMBRA_SHIFT(RotateLeft, "rol")
   PENUMBRA_SHIFT(RotateRight, "ror")
 #undef PENUMBRA_SHIFT
+  T value = left_by<T>(wide);
   return {value, cpu::is_partial(F::kFamily) ? u64{value} : u64{carry}};
 }
 
@@ -42,32 +55,40 @@ constexpr bool kHostImmediate =
     (std::is_same_v<F, cpu::Add> || std::is_same_v<F, cpu::Sub> || std::is_same_v<F, cpu::And> ||
      std::is_same_v<F, cpu::Or> || std::is_same_v<F, cpu::Xor>);
 
-/// One instruction with the constant in it.
+/// One instruction with the constant in it. Of `wide`, T's bits count.
 template <class F, class T>
-[[gnu::always_inline]] inline cpu::Result<T> host_immediate(T value) {
-  cpu::Result<T> result = F::template eval<T>(value, immediate<T>());
-#define PENUMBRA_CONSTANT(name, instruction)  \
-  if constexpr (std::is_same_v<F, cpu::name>) \
-    asm(instruction " %1, %0" : "+r"(value) : "i"(hole_immediate));
+[[gnu::always_inline]] inline cpu::Result<T> host_immediate(u64 wide) {
+  cpu::Result<T> result = F::template eval<T>(static_cast<T>(wide), immediate<T>());
+#define PENUMBRA_CONSTANT(name, instruction)                         \
+  if constexpr (std::is_same_v<F, cpu::name> && sizeof(T) == 4)      \
+    asm(instruction "l %1, %k0" : "+r"(wide) : "i"(hole_immediate)); \
+  else if constexpr (std::is_same_v<F, cpu::name>)                   \
+    asm(instruction "q %1, %0" : "+r"(wide) : "i"(hole_immediate));
   PENUMBRA_CONSTANT(Add, "add")
   PENUMBRA_CONSTANT(Sub, "sub")
   PENUMBRA_CONSTANT(And, "and")
   PENUMBRA_CONSTANT(Or, "or")
   PENUMBRA_CONSTANT(Xor, "xor")
 #undef PENUMBRA_CONSTANT
-  result.value = value;
+  result.value = left_by<T>(wide);
   return result;
 }
 
-/// F of `first` and the second operand.
+/// An operand whose bits above T's do not count.
+template <class T, Form F, char kOperand>
+[[gnu::always_inline]] inline u64 get_wide(CpuState* s, u64 held) {
+  return F == Form::Register ? held : u64{get<T, F, kOperand>(s, held)};
+}
+
+/// F of `first`, whose bits above T's do not count, and the second operand.
 template <class F, class T, Form B>
-[[gnu::always_inline]] inline cpu::Result<T> evaluate(CpuState* s, T first, u64 b) {
+[[gnu::always_inline]] inline cpu::Result<T> evaluate(CpuState* s, u64 first, u64 b) {
   if constexpr (kHostShift<F, T> && B == kImmediate) {
     return host_shift<F, T, false>(first, 0);
   } else if constexpr (kHostImmediate<F, T> && B == kImmediate) {
     return host_immediate<F, T>(first);
   } else {
-    return F::template eval<T>(first, get<T, B, 'b'>(s, b));
+    return F::template eval<T>(static_cast<T>(first), get<T, B, 'b'>(s, b));
   }
 }
 
@@ -102,7 +123,7 @@ PENUMBRA_STENCIL unary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
 }
 template <class F, class T, Effect E, Form D, Form B>
 PENUMBRA_STENCIL binary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
-  commit<F, E, D>(s, d, evaluate<F, T, B>(s, get<T, D, 'd'>(s, d), b));
+  commit<F, E, D>(s, d, evaluate<F, T, B>(s, get_wide<T, D, 'd'>(s, d), b));
   PENUMBRA_CONTINUE(to_next);
 }
 /// F of a (kTied: of d) by a count; flags stay where that is 0.
@@ -156,7 +177,7 @@ PENUMBRA_STENCIL compare(PENUMBRA_STENCIL_ARGUMENTS) {
 }
 template <class F, class T, Form B>
 PENUMBRA_STENCIL binary_apart(PENUMBRA_STENCIL_ARGUMENTS) {
-  commit<F, Effect::Value, kRegister>(s, d, evaluate<F, T, B>(s, static_cast<T>(a), b));
+  commit<F, Effect::Value, kRegister>(s, d, evaluate<F, T, B>(s, a, b));
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Form A>
