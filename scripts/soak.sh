@@ -8,4 +8,5 @@ set -euo pipefail
 "$top/scripts/fetch_kernel.sh" cloud-amd64
 "$top/tests/guest/build_guests.sh" soak
 exec python3 "$top/tests/boot/soak.py" --penumbra "$build/penumbra" \
-  --kernel "$guest/vmlinuz-cloud-amd64" --initrd "$guest/soak.cpio" --program "$guest/float" "$@"
+  --kernel "$guest/vmlinuz-cloud-amd64" --initrd "$guest/soak.cpio" --program "$guest/float" \
+  --kit "$guest/kit" "$@"

@@ -32,7 +32,9 @@ for name in "$@"; do
       ;;
     soak)
       program float "$here/float.c"
-      image soak "init=$here/soak.sh" "workload.sh=$here/workload.sh" "bin/float=$guest/float"
+      "$top/benchmarks/guest/build.sh" "$guest/kit"
+      image soak "init=$here/soak.sh" "workload.sh=$here/workload.sh" "bin/float=$guest/float" \
+        "bin/kit=$guest/kit"
       ;;
     bench)
       "$top/benchmarks/guest/build.sh" "$guest/kit"
