@@ -3,7 +3,8 @@
 //
 // What the last flag operations were is static inside a block (the translator knows it and the
 // per-site tables hold it); CpuState::flag_kind and flag_modifier are current at block boundaries
-// and around named operations. `result` and `source` are zero-extended values at the kind's width:
+// and around named operations. `result` and `source` are values at the kind's width, above which
+// nothing is read:
 //   Add    result = a + b, source = b         Sub   result = a - b, source = b
 //   Logic  result; CF = OF = AF = 0           Shift* result, source = CF
 //   Explicit  all six flags in source         Image  the same: LAHF's byte << 8, OF in bit 0
@@ -11,7 +12,8 @@
 //   Inc, Dec, Rotate*  patch = result         Carry, Multiply  patch = CF (and OF)
 //   CountZeros  all but OF in patch
 // A partial family may also be the kind, if a modifier on top defines all that it does not: then
-// `result` is what was its patch. Of words that hold one bit only the low byte may be written.
+// `result` is what was its patch. Of words that hold one bit only the low byte may be written, of
+// the image the low 32 bits.
 #pragma once
 
 #include "common/types.h"

@@ -54,6 +54,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   unit_mark_ = Site::kNoMark;
   held_.fill(kNoSlot);
   comparison_.reset();
+  host_flags_ = 0;
   tenants_ = kResidents;
   vectors_.fill({});
   instruction_ = 0;
@@ -79,7 +80,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   for (size_t i = 0; i < ops.size(); ++i) {
     mark(CodeMark::Part::MicroOp, i);
     next_ = i + 1 < ops.size() ? &ops[i + 1] : nullptr;
-    if (ops[i].op == Op::GetCondition && select_by_condition(ops[i], ops[i + 1])) {
+    if (ops[i].op == Op::GetCondition && with_condition(ops[i], ops[i + 1])) {
       ++i;
       continue;
     }
@@ -168,6 +169,7 @@ void Generator::mark(CodeMark::Part part, size_t op) {
 // ---------------------------------------------------------------------------------------------
 
 void Generator::bytes(std::initializer_list<u8> values) {
+  host_flags_ = 0;
   for (u8 value : values) *out_++ = value;
 }
 

@@ -29,6 +29,12 @@ using translator::Slot;
 
 constexpr Slot kStackPointer = translator::gpr_slot(4);
 
+/// TEST of a register with itself.
+constexpr bool tests_itself(const MicroOp& op) {
+  return (op.op == translator::Op::And || op.op == translator::Op::BranchAnd) &&
+         !op.b_is_immediate && op.a == op.b;
+}
+
 /// What the code from an offset on belongs to; ends where the next mark is.
 struct CodeMark {
   enum class Part : u8 { Entry, MicroOp, Again, SlowPaths, Exits, Leaving };
@@ -207,6 +213,7 @@ class Generator {
   void pure(const MicroOp& op);
   bool pure_tied(const MicroOp& op);
   bool pure_compare(const MicroOp& op);
+  void note_comparison(const MicroOp& op, const Operands& operands);
   bool pure_apart(const MicroOp& op);
   void pure_general(const MicroOp& op);
   void select(const MicroOp& op);
@@ -214,9 +221,14 @@ class Generator {
   void check_divide(const MicroOp& op);
   void address(const MicroOp& op);
   void read_flags(const MicroOp& op);
+  bool read_held(const MicroOp& op, StencilKey key, Operands operands);
   bool read_comparison(const MicroOp& op, StencilKey key, Operands operands);
+  void keep_cold_flags();
   void begin_instruction(const MicroOp& op);
+  bool with_condition(const MicroOp& condition, const MicroOp& next);
   bool select_by_condition(const MicroOp& condition, const MicroOp& select);
+  bool set_by_condition(const MicroOp& condition, const MicroOp& move);
+  bool add_by_carry(const MicroOp& condition, const MicroOp& add);
   void set_flags(const MicroOp& op);
   void check_aligned(const MicroOp& op);
   void check_target(const MicroOp& op);
@@ -308,9 +320,11 @@ class Generator {
   std::span<const AnchorUse> anchors_;  ///< by number of the micro-op
   u32 open_anchors_ = 0;                ///< bit by anchor: its leader has looked up
   std::optional<Comparison> comparison_;
-  Tenants lodgers_ = kResidents;         ///< of the block's straight code, up to its last jump
-  Tenants tenants_ = kResidents;         ///< where code is emitted now
-  const MicroOp* cold_flags_ = nullptr;  ///< the definition in force that is not kept
+  u32 host_flags_ = 0;            ///< EFLAGS bits in which the host's are the guest's here
+  u32 flag_writers_ = 0;          ///< instructions emitted for a micro-op that write the host's
+  Tenants lodgers_ = kResidents;  ///< of the block's straight code, up to its last jump
+  Tenants tenants_ = kResidents;  ///< where code is emitted now
+  const MicroOp* cold_flags_ = nullptr;              ///< the definition in force that is not kept
   std::array<Slot, kTemporaryHosts.size()> held_{};  ///< temporaries in registers; kNoSlot: free
   std::array<Vector, 16> vectors_{};                 ///< by number
   u32 vector_clock_ = 0;

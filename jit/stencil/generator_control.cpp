@@ -72,7 +72,8 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
   if (fused) {
     key.width = op.width;
     key.effect = op.cold_flags ? Effect::Value : Effect::Flags;
-    operands.b = second(op, operands);
+    bool with_self = tests_itself(op) && key.effect == Effect::Flags;
+    if (!with_self || operands.a.form != Form::Register) operands.b = second(op, operands);
     key.b = operands.b.form;
     cold_flags_ = op.cold_flags ? &op : nullptr;
   }
@@ -81,9 +82,14 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
     store_flag_state(otherwise->flags_before);
     write_back_vectors();
   }
-  bool compared = op.op == Op::BranchFlags && read_comparison(op, key, operands);
-  if (!compared) must_emit(key, operands);
+  flag_writers_ = 0;
+  bool reads = op.op == Op::BranchFlags;
+  if (!reads || !(read_held(op, key, operands) || read_comparison(op, key, operands))) {
+    if (reads) keep_cold_flags();
+    must_emit(key, operands);
+  }
   if (fused) comparison_.reset();
+  if (fused && flag_writers_ == 1) host_flags_ = cpu::Flag::kArithmetic;
   u8* start = last_;
   Fields taken = continuations(HoleKind::Taken);
   if (!continuations(HoleKind::Slow).empty()) {

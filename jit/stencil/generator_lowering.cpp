@@ -9,6 +9,7 @@
 namespace penumbra::jit {
 
 using cpu::FlagKind;
+using translator::is_temporary;
 using translator::kNoSlot;
 using translator::kZeroSlot;
 using translator::Op;
@@ -18,6 +19,33 @@ namespace {
 
 bool commutes(Op op) {
   return op == Op::Add || op == Op::And || op == Op::Or || op == Op::Xor || op == Op::Mul;
+}
+
+/// The flags that are the host's behind the one instruction that the host has for the micro-op.
+u32 flags_by_host(const MicroOp& op) {
+  constexpr u32 kAll = cpu::Flag::kArithmetic;
+  bool by_constant = op.b_is_immediate && op.width >= Width::W32;
+  switch (op.op) {
+    case Op::Add:
+    case Op::Sub:
+    case Op::And:
+    case Op::Or:
+    case Op::Xor:
+    case Op::Neg:
+      return kAll;
+    case Op::Inc:
+    case Op::Dec:
+      return kAll & ~cpu::Flag::kCf;
+    case Op::Shl:
+    case Op::Shr:
+    case Op::Sar:
+      return by_constant ? kAll & ~(cpu::Flag::kOf | cpu::Flag::kAf) : 0;
+    case Op::RotateLeft:
+    case Op::RotateRight:
+      return by_constant ? cpu::Flag::kCf : 0;
+    default:
+      return 0;
+  }
 }
 
 /// Whether an operand stays where it is behind its instruction: words of temporaries are used anew.
@@ -37,13 +65,19 @@ void Generator::begin_instruction(const MicroOp& op) {
 
 void Generator::lower(const MicroOp& op) {
   begin_instruction(op);
-  if (op.sets_flags) comparison_.reset();
-  if (op.sets_flags) cold_flags_ = op.cold_flags ? &op : nullptr;
-  if (!op.cold_flags) return lower_kept(op);
-  if (op.d == kNoSlot) return;
-  MicroOp value = op;
-  value.sets_flags = false;
-  lower_kept(value);
+  if (!op.sets_flags) return lower_kept(op);
+  comparison_.reset();
+  host_flags_ = flag_writers_ = 0;
+  cold_flags_ = op.cold_flags ? &op : nullptr;
+  if (op.cold_flags && op.d == kNoSlot) {
+    Operands operands{.a = place_of(op.a)};
+    operands.b = second(op, operands);
+    return note_comparison(op, operands);
+  }
+  MicroOp kept = op;
+  kept.sets_flags = !op.cold_flags;
+  lower_kept(kept);
+  if (flag_writers_ == 1) host_flags_ = flags_by_host(op);
 }
 
 /// With the flags that it sets.
@@ -136,20 +170,26 @@ bool Generator::pure_tied(const MicroOp& op) {
 }
 
 bool Generator::pure_compare(const MicroOp& op) {
-  if (op.d != kNoSlot || !op.sets_flags || translator::shape_of(op.op) != Shape::Binary) {
-    return false;
-  }
+  Shape shape = translator::shape_of(op.op);
+  bool takes_one = shape == Shape::Unary;
+  if (op.d != kNoSlot || !op.sets_flags || (shape != Shape::Binary && !takes_one)) return false;
   Operands operands{.a = place_of(op.a)};
-  operands.b = second(op, operands);
+  bool with_self = tests_itself(op) && operands.a.form == Form::Register;
+  if (!takes_one && !with_self) operands.b = second(op, operands);
   StencilKey key{.op = code_of(op.op), .width = op.width, .effect = Effect::Flags};
   key.a = operands.a.form, key.b = operands.b.form;
   if (!emit(key, operands)) return false;
+  if (with_self) operands.b = operands.a;
+  note_comparison(op, operands);
+  return true;
+}
+
+void Generator::note_comparison(const MicroOp& op, const Operands& operands) {
   bool lasts = outlives_instruction(operands.a.form, operands.a.slot) &&
                outlives_instruction(operands.b.form, operands.b.slot);
   if (lasts && (op.op == Op::Sub || op.op == Op::And)) {
     comparison_ = {operands.a, operands.b, operands.immediate, op.width};
   }
-  return true;
 }
 
 /// d is another register than the operands: in one stencil, or moved first and then tied.
@@ -296,7 +336,8 @@ void Generator::read_flags(const MicroOp& op) {
   Operands operands{.d = destination(op.d, Width::W64)};
   StencilKey key{.op = code_of(op.op), .d = operands.d.form, .kind = op.reads};
   if (op.op == Op::GetCondition) key.condition = op.condition;
-  if (read_comparison(op, key, operands)) return;
+  if (read_held(op, key, operands) || read_comparison(op, key, operands)) return;
+  keep_cold_flags();
   if (!emit(key, operands)) {
     operands.d = in_memory(op.d);
     key.d = Form::Slot;
@@ -304,6 +345,20 @@ void Generator::read_flags(const MicroOp& op) {
   }
   if (!continuations(HoleKind::Slow).empty())
     cold_call(new_site(op, Site::Kind::ExplicitFlags), last_);
+}
+
+/// From the host's flags, where these are the guest's.
+bool Generator::read_held(const MicroOp& op, StencilKey key, Operands operands) {
+  bool held = op.op != Op::GetFlags && (cpu::flags_of(op.condition) & ~host_flags_) == 0;
+  if (!held || (op.op != Op::BranchFlags && key.d != Form::Register)) return false;
+  key.kind = FlagKind::None;
+  return emit(key, operands);
+}
+
+/// Who reads them from memory needs them there.
+void Generator::keep_cold_flags() {
+  if (cold_flags_ != nullptr) make_flags(*cold_flags_);
+  cold_flags_ = nullptr;
 }
 
 /// By the operands of the last comparison, if the flags are still its.
@@ -316,22 +371,66 @@ bool Generator::read_comparison(const MicroOp& op, StencilKey key, Operands oper
     if (key.op != code_of(Op::Select)) key.width = comparison_->width;
     key.a = operands.a.form;
     key.b = operands.b.form;
-    return emit(key, operands);
+    if (!emit(key, operands)) return false;
+    host_flags_ = cpu::Flag::kArithmetic;
+    return true;
   }
   return false;
+}
+
+/// GetCondition and what alone uses it, by the host's one instruction for both.
+bool Generator::with_condition(const MicroOp& condition, const MicroOp& next) {
+  bool pair = next.instruction == condition.instruction && is_temporary(condition.d);
+  if (!pair) return false;
+  begin_instruction(condition);
+  return select_by_condition(condition, next) || set_by_condition(condition, next) ||
+         add_by_carry(condition, next);
+}
+
+/// SETcc of the low byte of a register.
+bool Generator::set_by_condition(const MicroOp& condition, const MicroOp& move) {
+  Operands operands{.d = place_of(move.d)};
+  bool sets = move.op == Op::Move && move.width == Width::W8 && move.a == condition.d &&
+              operands.d.form == Form::Register;
+  if (!sets) return false;
+  StencilKey key{.op = code_of(Op::GetCondition), .width = Width::W8, .d = Form::Register};
+  key.condition = condition.condition;
+  return read_held(condition, key, operands);
+}
+
+/// ADC or SBB with the carry in the host's flags.
+bool Generator::add_by_carry(const MicroOp& condition, const MicroOp& add) {
+  bool adds = (add.op == Op::AddCarry || add.op == Op::SubBorrow) && add.d == add.a &&
+              add.c == condition.d && condition.condition == cpu::Condition::B;
+  bool held = (host_flags_ & cpu::Flag::kCf) != 0;
+  if (!adds || (!held && condition.reads == FlagKind::Dynamic)) return false;
+  if (!held) {
+    keep_cold_flags();
+    must_emit({.op = code_of(Special::HoldCarry), .kind = condition.reads}, {});
+  }
+  Operands operands{.d = place_of(add.d)};
+  operands.b = second(add, operands);
+  StencilKey key{.op = code_of(add.op), .width = add.width, .effect = effect_of(add)};
+  key.d = operands.d.form, key.b = operands.b.form, key.tied = true;
+  must_emit(key, operands);
+  if (add.sets_flags) {
+    comparison_.reset();
+    cold_flags_ = nullptr;
+    host_flags_ = cpu::Flag::kArithmetic;
+  }
+  return true;
 }
 
 /// GetCondition and the Select that alone uses it, behind a comparison.
 bool Generator::select_by_condition(const MicroOp& condition, const MicroOp& select) {
   bool pair = select.op == Op::Select && select.c == condition.d && select.d == select.b &&
-              !select.b_is_immediate && select.instruction == condition.instruction;
-  if (!pair || !comparison_) return false;
-  begin_instruction(condition);
+              !select.b_is_immediate;
+  if (!pair) return false;
   Operands operands{.d = place_of(select.d), .c = place_of(select.a)};
   StencilKey key{.op = code_of(Op::Select), .width = select.width, .d = operands.d.form};
   key.c = operands.c.form, key.condition = condition.condition, key.kind = condition.reads;
   key.tied = true;
-  return read_comparison(condition, key, operands);
+  return read_held(condition, key, operands) || read_comparison(condition, key, operands);
 }
 
 void Generator::set_flags(const MicroOp& op) {

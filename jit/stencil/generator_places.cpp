@@ -337,6 +337,8 @@ void Generator::copy_stencil(const Stencil& stencil, const Operands& operands) {
   fill[HoleKind::Immediate] = operands.immediate;
   fill[HoleKind::Displacement] = static_cast<u64>(i64{operands.displacement});
   fill[HoleKind::Constants] = constants_;
+  flag_writers_ += stencil.flag_writers;
+  if (stencil.flag_writers != 0) host_flags_ = 0;
   copy(stencils_.tables(), stencil, fill, out_, reinterpret_cast<u64>(memory_->executable(out_)));
   last_ = out_;
   last_stencil_ = &stencil;

@@ -37,6 +37,7 @@ enum class Special : u16 {
   StoreAnchored,   ///< Store by the addend in d; Slow where that is 0
   LoadVectorAnchored,
   StoreVectorAnchored,
+  HoldCarry,       ///< the host's CF becomes that of the kind
 };
 
 struct StencilKey {
@@ -46,7 +47,7 @@ struct StencilKey {
   Effect effect = Effect::Value;
   Form d = Form::None, a = Form::None, b = Form::None, c = Form::None;
   Condition condition = Condition::O;
-  FlagKind kind = FlagKind::Dynamic;  ///< that is read
+  FlagKind kind = FlagKind::Dynamic;  ///< that is read; None: from the host's flags
   u8 scale = 0;
   bool tied = false;  ///< d is also the operand that it replaces (a; b of Select)
   bool wide = false;  ///< the immediate has 64 bits

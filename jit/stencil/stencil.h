@@ -103,6 +103,7 @@ struct Stencil {
   /// Operands that cannot be rbp, which the encoding of an address does not allow at their place.
   OperandSet not_rbp;
   bool falls_through;  ///< Next is reached, by running off the end
+  u8 flag_writers;     ///< instructions that write the host's flags; 2: or more
   /// It uses 256 bits of a vector register. The others leave zero above the 128 that they write,
   /// where the host level has AVX.
   bool is_wide;

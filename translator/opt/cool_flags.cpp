@@ -73,7 +73,7 @@ bool only_cold_code_wants(const std::vector<MicroOp>& ops, size_t from) {
     Effects effects = effects_of(op);
     if (keeps_flags(op)) return false;
     if (op.sets_flags) return true;
-    if (effects.reads_flags) return false;
+    if (op.op == Op::GetFlags || (effects.reads_flags != 0 && !origin.usable())) return false;
     if (effects.may_fault || effects.leaves) {
       bool cold = has_cold_slow_path(op) || (is_branch(op.op) && goes_on_behind(op, ops[i + 1]));
       if (!cold || !origin.usable()) return false;

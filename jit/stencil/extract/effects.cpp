@@ -63,6 +63,7 @@ class Collector {
       effects_.vector_clobbers |= instruction.vector_clobbers;
       effects_.writes.bits |= instruction.writes.bits;
       effects_.is_wide |= instruction.is_wide;
+      if (instruction.writes_flags && effects_.flag_writers < 2) effects_.flag_writers++;
       effects_.not_rbp.bits |= instruction.not_rbp.bits;
       written.some |= instruction.writes.bits;
       written.all |= instruction.writes.bits;

@@ -10,6 +10,7 @@ struct Effects {
   OperandSet reads, writes, written_before_slow, not_rbp;
   u16 clobbers = 0, vector_clobbers = 0;
   u16 conflicts = 0, vector_conflicts = 0;
+  u8 flag_writers = 0;
   bool is_wide = false;
 };
 

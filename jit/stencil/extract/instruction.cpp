@@ -84,11 +84,17 @@ bool clears_all_vectors(const ZydisDecodedInstruction& in) {
          in.opcode == 0x77;
 }
 
+/// Undefined ones are among them.
+u32 flags_written(const ZydisDecodedInstruction& in) {
+  const ZydisAccessedFlags* flags = in.cpu_flags;
+  if (flags == nullptr) return 0;
+  return flags->modified | flags->set_0 | flags->set_1 | flags->undefined;
+}
+
 bool changes_system_flags(const ZydisDecodedInstruction& in) {
   constexpr u32 kArithmetic = ZYDIS_CPUFLAG_CF | ZYDIS_CPUFLAG_PF | ZYDIS_CPUFLAG_AF |
                               ZYDIS_CPUFLAG_ZF | ZYDIS_CPUFLAG_SF | ZYDIS_CPUFLAG_OF;
-  const ZydisAccessedFlags* flags = in.cpu_flags;
-  return flags != nullptr && ((flags->modified | flags->set_0 | flags->set_1) & ~kArithmetic) != 0;
+  return (flags_written(in) & ~kArithmetic) != 0;
 }
 
 Result<> check_kind(const Decoded& decoded) {
@@ -536,6 +542,7 @@ Result<Instruction> translate(const Decoded& decoded, const StencilSource& sourc
   set_target(decoded, result);
 
   result.is_wide = uses_ymm(decoded);
+  result.writes_flags = flags_written(decoded.instruction) != 0;
   Result<std::vector<Use>> uses = register_uses(decoded);
   if (!uses) return refused(uses.error());
   bool has_operand = false;

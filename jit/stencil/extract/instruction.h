@@ -52,6 +52,7 @@ struct Instruction {
   OperandSet not_rbp;
   u16 clobbers = 0, vector_clobbers = 0;
   bool is_wide = false;  ///< has an operand in a register of 256 bits
+  bool writes_flags = false;
 };
 
 /// The instruction at `offset`.

@@ -35,12 +35,13 @@ void put(std::string& text, const RegisterHole& h) {
 }
 
 void put(std::string& text, const Stencil& s) {
-  fmt::format_to(std::back_inserter(text),
-                 "{{{:#x}u,{},{},{},{},{},{},{},{},{},{},{},{{{}}},{{{}}},{{{}}},{{{}}},{},{}}},\n",
-                 s.key, s.code, s.first_hole, s.first_register_hole, s.size, s.clobbers,
-                 s.vector_clobbers, s.conflicts, s.vector_conflicts, s.value_hole_count,
-                 s.continuation_count, s.register_hole_count, s.reads.bits, s.writes.bits,
-                 s.written_before_slow.bits, s.not_rbp.bits, s.falls_through, s.is_wide);
+  fmt::format_to(
+      std::back_inserter(text),
+      "{{{:#x}u,{},{},{},{},{},{},{},{},{},{},{},{{{}}},{{{}}},{{{}}},{{{}}},{},{},{}}},\n", s.key,
+      s.code, s.first_hole, s.first_register_hole, s.size, s.clobbers, s.vector_clobbers,
+      s.conflicts, s.vector_conflicts, s.value_hole_count, s.continuation_count,
+      s.register_hole_count, s.reads.bits, s.writes.bits, s.written_before_slow.bits,
+      s.not_rbp.bits, s.falls_through, s.flag_writers, s.is_wide);
 }
 
 /// A std::array, as there may be no elements.
@@ -78,6 +79,7 @@ Result<> TableBuilder::add(const ExtractedStencil& stencil) {
       .written_before_slow = effects.written_before_slow,
       .not_rbp = effects.not_rbp,
       .falls_through = stencil.falls_through,
+      .flag_writers = effects.flag_writers,
       .is_wide = effects.is_wide,
   });
   size_t first_hole = holes_.size();

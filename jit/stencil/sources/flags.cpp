@@ -5,7 +5,7 @@
 // makes the flags explicit and comes back.
 #include <tuple>
 
-#include "jit/stencil/sources/operands.h"
+#include "jit/stencil/sources/host_arithmetic.h"
 
 namespace penumbra::jit {
 namespace {
@@ -16,16 +16,29 @@ using cpu::FlagFamily;
 template <FlagKind K>
 using KindType = std::tuple_element_t<static_cast<u8>(K) % 4, std::tuple<u8, u16, u32, u64>>;
 
+/// As many bytes as a kind is known to have written of a word: who reads more waits for the store.
+template <FlagKind K>
+[[gnu::always_inline]] inline u64 written_part(const u64& word) {
+  if constexpr (keeps_one_bit(cpu::family_of(K))) return load_from<u8>(&word);
+  if constexpr (!cpu::has_width(cpu::family_of(K))) return load_from<u32>(&word);
+  return load_from<KindType<K>>(&word);
+}
+
 /// Where a kind has its first value: a partial one is the modifier.
 template <FlagKind K>
 [[gnu::always_inline]] inline u64 result_of(const CpuState* s) {
-  return cpu::is_partial(K) ? s->flag_patch : s->flag_result;
+  if constexpr (cpu::is_partial(K)) return written_part<K>(s->flag_patch);
+  return load_from<KindType<K>>(&s->flag_result);
+}
+template <FlagKind K>
+[[gnu::always_inline]] inline u64 source_of(const CpuState* s) {
+  return written_part<K>(s->flag_source);
 }
 
 /// The condition by the values of a kind.
 template <FlagKind K, Condition C>
 [[gnu::always_inline]] inline bool holds_of(const CpuState* s) {
-  return cpu::condition_of<cpu::family_of(K), KindType<K>>(C, result_of<K>(s), s->flag_source);
+  return cpu::condition_of<cpu::family_of(K), KindType<K>>(C, result_of<K>(s), source_of<K>(s));
 }
 
 template <FlagKind K, Condition C, Form D>
@@ -42,7 +55,7 @@ PENUMBRA_STENCIL branch(PENUMBRA_STENCIL_ARGUMENTS) {
 
 template <FlagKind K, Form D>
 PENUMBRA_STENCIL get_flags(PENUMBRA_STENCIL_ARGUMENTS) {
-  u32 flags = cpu::family_flags<cpu::family_of(K), KindType<K>>(result_of<K>(s), s->flag_source);
+  u32 flags = cpu::family_flags<cpu::family_of(K), KindType<K>>(result_of<K>(s), source_of<K>(s));
   put<u64, D>(s, d, flags);
   PENUMBRA_CONTINUE(to_next);
 }
@@ -102,52 +115,110 @@ PENUMBRA_STENCIL set_flags(PENUMBRA_STENCIL_ARGUMENTS) {
 // -- conditions of a comparison whose operands are still there
 // ---------------------------------------------------------------------------------------------
 
-/// C of a SUB or AND of the operands, whose flags are kept already.
-template <FlagKind K, Condition C, Form A, Form B>
-[[gnu::always_inline]] inline bool compares(CpuState* s, u64 a, u64 b) {
-  using T = KindType<K>;
-  constexpr FlagFamily kFamily = cpu::family_of(K);
-  // A copy of its own, or the compiler passes on one operand for the other where they are equal.
-  asm("" : "+r"(a));
-  T left_value = get<T, A, 'a'>(s, a), right = get<T, B, 'b'>(s, b);
-  T result = static_cast<T>(kFamily == FlagFamily::Sub ? left_value - right : left_value & right);
-  return cpu::condition_of<kFamily, T>(C, result, right);
-}
+/// What makes the flags of a kind from two operands.
+template <FlagKind K>
+using Comparing = std::conditional_t<cpu::family_of(K) == FlagFamily::Sub, cpu::Sub, cpu::And>;
 
 template <FlagKind K, Condition C, Form A, Form B>
 PENUMBRA_STENCIL get_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
-  d = compares<K, C, A, B>(s, a, b);
+  host_compare<Comparing<K>, KindType<K>, A, B>(s, a, b);
+  host_set<C>(d);
+  d = static_cast<u8>(d);
   PENUMBRA_CONTINUE(to_next);
 }
 template <FlagKind K, Condition C, Form A, Form B>
 PENUMBRA_STENCIL branch_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
-  if (compares<K, C, A, B>(s, a, b)) PENUMBRA_CONTINUE(to_taken);
+  host_compare<Comparing<K>, KindType<K>, A, B>(s, a, b);
+  if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
   PENUMBRA_CONTINUE(to_next);
 }
 /// d = a and b compare ? c : d
 template <FlagKind K, Condition C, class T, Form A, Form B, Form From>
 PENUMBRA_STENCIL select_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
-  T chosen = get<T, From, 'c'>(s, c), other = static_cast<T>(d);
-  asm("" : "+r"(chosen));
-  d = compares<K, C, A, B>(s, a, b) ? chosen : other;
+  host_compare<Comparing<K>, KindType<K>, A, B>(s, a, b);
+  host_select<C, T, From>(s, d, c);
+  PENUMBRA_CONTINUE(to_next);
+}
+
+// -- conditions in the host's flags
+// ------------------------------------------------------------------------
+
+template <Condition C>
+PENUMBRA_STENCIL get_held(PENUMBRA_STENCIL_ARGUMENTS) {
+  host_set<C>(d);
+  d = static_cast<u8>(d);
+  PENUMBRA_CONTINUE(to_next);
+}
+/// Into the low byte of d.
+template <Condition C>
+PENUMBRA_STENCIL set_held(PENUMBRA_STENCIL_ARGUMENTS) {
+  host_set<C>(d);
+  PENUMBRA_CONTINUE(to_next);
+}
+template <Condition C>
+PENUMBRA_STENCIL branch_held(PENUMBRA_STENCIL_ARGUMENTS) {
+  if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
+  PENUMBRA_CONTINUE(to_next);
+}
+template <Condition C, class T, Form From>
+PENUMBRA_STENCIL select_held(PENUMBRA_STENCIL_ARGUMENTS) {
+  host_select<C, T, From>(s, d, c);
+  PENUMBRA_CONTINUE(to_next);
+}
+
+/// The bit of a kind's values that is CF, where it is one.
+template <FlagKind K>
+constexpr unsigned carry_bit() {
+  constexpr FlagFamily kFamily = cpu::family_of(K);
+  if constexpr (kFamily == FlagFamily::Image) return 8;
+  if constexpr (kFamily == FlagFamily::RotateRight) return 8 * sizeof(KindType<K>) - 1;
+  return 0;
+}
+
+/// The host's CF becomes that of a kind.
+template <FlagKind K>
+PENUMBRA_STENCIL hold_carry(PENUMBRA_STENCIL_ARGUMENTS) {
+  using T = KindType<K>;
+  constexpr FlagFamily kFamily = cpu::family_of(K);
+  if constexpr (kFamily == FlagFamily::Add) {  // result < source
+    u64 result = load_from<T>(&s->flag_result);
+    T& source = reinterpret_cast<T&>(s->flag_source);
+#define PENUMBRA_BELOW(name, m) asm volatile(name " %1, %" m "0" : : "r"(result), "m"(source))
+    PENUMBRA_SIZED(PENUMBRA_BELOW, "cmp")
+  } else if constexpr (kFamily == FlagFamily::Sub) {  // result + source is beyond the width
+    u64 result = load_from<T>(&s->flag_result);
+    T& source = reinterpret_cast<T&>(s->flag_source);
+#define PENUMBRA_BEYOND(name, m) asm volatile(name " %1, %" m "0" : "+r"(result) : "m"(source))
+    PENUMBRA_SIZED(PENUMBRA_BEYOND, "add")
+  } else if constexpr (kFamily == FlagFamily::Logic) {
+    asm volatile("clc");
+  } else {
+    u64 value = cpu::is_partial(K) ? result_of<K>(s) : source_of<K>(s);
+    asm volatile("btq %1, %0" : : "r"(value), "i"(carry_bit<K>()));
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 
 // -- fused compare and branch, and branches on a value
 // ---------------------------------------------
 
-template <FlagFamily F, class T, Condition C, Effect E, Form A, Form B>
+/// F is Sub or And.
+template <class F, class T, Condition C, Effect E, Form A, Form B>
 PENUMBRA_STENCIL compare_branch(PENUMBRA_STENCIL_ARGUMENTS) {
-  // A copy of its own, or the compiler passes on one operand for the other where they are equal.
-  u64 first = a;
-  asm("" : "+r"(first));
-  T left_value = get<T, A, 'a'>(s, first), right = get<T, B, 'b'>(s, b);
-  T result = static_cast<T>(F == FlagFamily::Sub ? left_value - right : left_value & right);
   if constexpr (E == Effect::Flags) {
-    s->flag_result = result;
-    if constexpr (F == FlagFamily::Sub) s->flag_source = right;
+    host_step<F, T, E, kNone, B>(s, d, first_of<T, A, 'a'>(s, a), b);
+  } else {
+    host_compare<F, T, A, B>(s, a, b);
   }
-  if (cpu::condition_of<F, T>(C, result, right)) PENUMBRA_CONTINUE(to_taken);
+  if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
+  PENUMBRA_CONTINUE(to_next);
+}
+/// TEST of a register with itself, and branch.
+template <class T, Condition C>
+PENUMBRA_STENCIL test_branch(PENUMBRA_STENCIL_ARGUMENTS) {
+  host_compare<cpu::And, T, kRegister, kRegister>(s, a, a);
+  keep_result<cpu::And, T>(s, a);
+  if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
   PENUMBRA_CONTINUE(to_next);
 }
 
@@ -187,6 +258,9 @@ constexpr void each_condition_of(auto f) {
 constexpr auto make_known() {
   List list;
   each_kind([&]<FlagKind K>() {
+    if constexpr ((cpu::flags_of(cpu::family_of(K)) & cpu::Flag::kCf) != 0) {
+      list.add({.op = code_of(Special::HoldCarry), .kind = K}, hold_carry<K>);
+    }
     if constexpr (cpu::is_partial(K)) {
       list.add({.op = code_of(Op::KeepFlags), .kind = K}, keep_flags<K>);
     } else {
@@ -222,12 +296,18 @@ constexpr auto make_any() {
   return list;
 }
 
-template <FlagFamily F>
+template <class F>
 constexpr auto make_fused() {
   List list;
-  constexpr Op kOp = F == FlagFamily::Sub ? Op::BranchSub : Op::BranchAnd;
+  constexpr bool kSub = std::is_same_v<F, cpu::Sub>;
+  constexpr Op kOp = kSub ? Op::BranchSub : Op::BranchAnd;
   each_width([&]<class T>(T) {
     each_condition([&]<Condition C>() {
+      if constexpr (!kSub) {
+        StencilKey key{.op = code_of(kOp), .width = kWidthOf<T>, .effect = Effect::Flags};
+        key.a = kRegister, key.condition = C;
+        list.add(key, test_branch<T, C>);
+      }
       each<kRegister, kSlot>([&]<Form A>() {
         each<kRegister, kSlot, kImmediate>([&]<Form B>() {
           each<Effect::Value, Effect::Flags>([&]<Effect E>() {
@@ -305,13 +385,37 @@ constexpr auto make_selections() {
   return list;
 }
 
+constexpr auto make_held() {
+  List list;
+  each_condition([&]<Condition C>() {
+    StencilKey key{.op = code_of(Op::BranchFlags), .condition = C, .kind = FlagKind::None};
+    list.add(key, branch_held<C>);
+    key.op = code_of(Op::GetCondition);
+    key.d = kRegister;
+    list.add(key, get_held<C>);
+    key.width = Width::W8;
+    list.add(key, set_held<C>);
+    key.op = code_of(Op::Select);
+    key.tied = true;
+    each<kRegister, kSlot>([&]<Form From>() {
+      key.c = From;
+      key.width = Width::W32;
+      list.add(key, select_held<C, u32, From>);
+      key.width = Width::W64;
+      list.add(key, select_held<C, u64, From>);
+    });
+  });
+  return list;
+}
+
+PENUMBRA_LIST kHeld = listed<make_held>();
 PENUMBRA_LIST kSubComparisons = listed<make_comparisons<FlagFamily::Sub>>();
 PENUMBRA_LIST kAndComparisons = listed<make_comparisons<FlagFamily::Logic>>();
 PENUMBRA_LIST kSelections = listed<make_selections>();
 PENUMBRA_LIST kKnown = listed<make_known>();
 PENUMBRA_LIST kAny = listed<make_any>();
-PENUMBRA_LIST kFusedSub = listed<make_fused<FlagFamily::Sub>>();
-PENUMBRA_LIST kFusedAnd = listed<make_fused<FlagFamily::Logic>>();
+PENUMBRA_LIST kFusedSub = listed<make_fused<cpu::Sub>>();
+PENUMBRA_LIST kFusedAnd = listed<make_fused<cpu::And>>();
 
 }  // namespace
 }  // namespace penumbra::jit

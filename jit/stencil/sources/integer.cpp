@@ -2,107 +2,31 @@
 //
 // Every micro-op exists with all operands in slots. Those that make up most code also exist with
 // operands in registers, `tied` (d is the first operand, as in the guest's two-operand forms).
-#include "jit/stencil/sources/operands.h"
+#include "jit/stencil/sources/host_arithmetic.h"
 
 namespace penumbra::jit {
 namespace {
-
-// -- shifts by the host's own instructions
-// ---------------------------------------------------------------------------------------------
-
-/// Whether the host's shift does it, whose flags are defined at these widths.
-template <class F, class T>
-constexpr bool kHostShift =
-    sizeof(T) >= 4 &&
-    (std::is_same_v<F, cpu::Shl> || std::is_same_v<F, cpu::Shr> || std::is_same_v<F, cpu::Sar> ||
-     std::is_same_v<F, cpu::RotateLeft> || std::is_same_v<F, cpu::RotateRight>);
-
-/// What asm has left in a register by an instruction of T's width, which zero-extends.
-template <class T>
-[[gnu::always_inline]] inline T left_by(u64 wide) {
-  if constexpr (sizeof(T) == 4) __builtin_assume(wide >> 32 == 0);
-  return static_cast<T>(wide);
-}
-
-/// One instruction, whose count is the immediate, or CL where kByCount. Of `wide`, T's bits count.
-template <class F, class T, bool kByCount>
-[[gnu::always_inline]] inline cpu::Result<T> host_shift(u64 wide, [[maybe_unused]] u64 count) {
-  bool carry;
-#define PENUMBRA_SHIFT(name, instruction)                                              \
-  if constexpr (std::is_same_v<F, cpu::name>) {                                        \
-    if constexpr (kByCount && sizeof(T) == 4)                                          \
-      asm(instruction "l %%cl, %k0" : "+r"(wide), "=@ccc"(carry) : "c"(count));        \
-    else if constexpr (kByCount)                                                       \
-      asm(instruction "q %%cl, %0" : "+r"(wide), "=@ccc"(carry) : "c"(count));         \
-    else if constexpr (sizeof(T) == 4)                                                 \
-      asm(instruction "l %2, %k0" : "+r"(wide), "=@ccc"(carry) : "i"(hole_immediate)); \
-    else                                                                               \
-      asm(instruction "q %2, %0" : "+r"(wide), "=@ccc"(carry) : "i"(hole_immediate));  \
-  }
-  PENUMBRA_SHIFT(Shl, "shl")
-  PENUMBRA_SHIFT(Shr, "shr")
-  PENUMBRA_SHIFT(Sar, "sar")
-  PENUMBRA_SHIFT(RotateLeft, "rol")
-  PENUMBRA_SHIFT(RotateRight, "ror")
-#undef PENUMBRA_SHIFT
-  T value = left_by<T>(wide);
-  return {value, cpu::is_partial(F::kFamily) ? u64{value} : u64{carry}};
-}
-
-template <class F, class T>
-constexpr bool kHostImmediate =
-    sizeof(T) >= 4 &&
-    (std::is_same_v<F, cpu::Add> || std::is_same_v<F, cpu::Sub> || std::is_same_v<F, cpu::And> ||
-     std::is_same_v<F, cpu::Or> || std::is_same_v<F, cpu::Xor>);
-
-/// One instruction with the constant in it. Of `wide`, T's bits count.
-template <class F, class T>
-[[gnu::always_inline]] inline cpu::Result<T> host_immediate(u64 wide) {
-  cpu::Result<T> result = F::template eval<T>(static_cast<T>(wide), immediate<T>());
-#define PENUMBRA_CONSTANT(name, instruction)                         \
-  if constexpr (std::is_same_v<F, cpu::name> && sizeof(T) == 4)      \
-    asm(instruction "l %1, %k0" : "+r"(wide) : "i"(hole_immediate)); \
-  else if constexpr (std::is_same_v<F, cpu::name>)                   \
-    asm(instruction "q %1, %0" : "+r"(wide) : "i"(hole_immediate));
-  PENUMBRA_CONSTANT(Add, "add")
-  PENUMBRA_CONSTANT(Sub, "sub")
-  PENUMBRA_CONSTANT(And, "and")
-  PENUMBRA_CONSTANT(Or, "or")
-  PENUMBRA_CONSTANT(Xor, "xor")
-#undef PENUMBRA_CONSTANT
-  result.value = left_by<T>(wide);
-  return result;
-}
-
-/// An operand whose bits above T's do not count.
-template <class T, Form F, char kOperand>
-[[gnu::always_inline]] inline u64 get_wide(CpuState* s, u64 held) {
-  return F == Form::Register ? held : u64{get<T, F, kOperand>(s, held)};
-}
-
-/// F of `first`, whose bits above T's do not count, and the second operand.
-template <class F, class T, Form B>
-[[gnu::always_inline]] inline cpu::Result<T> evaluate(CpuState* s, u64 first, u64 b) {
-  if constexpr (kHostShift<F, T> && B == kImmediate) {
-    return host_shift<F, T, false>(first, 0);
-  } else if constexpr (kHostImmediate<F, T> && B == kImmediate) {
-    return host_immediate<F, T>(first);
-  } else {
-    return F::template eval<T>(static_cast<T>(first), get<T, B, 'b'>(s, b));
-  }
-}
 
 // -- every operand in its slot
 // ---------------------------------------------------------------------------------------------
 
 template <class F, class T, Effect E>
 PENUMBRA_STENCIL unary(PENUMBRA_STENCIL_ARGUMENTS) {
-  commit<F, E, kSlot>(s, d, F::template eval<T>(get<T, kSlot, 'a'>(s, a)));
+  if constexpr (kHostUnary<F>) {
+    host_step<F, T, E, kSlot>(s, d, get<T, kSlot, 'a'>(s, a));
+  } else {
+    commit<F, E, kSlot>(s, d, F::template eval<T>(get<T, kSlot, 'a'>(s, a)));
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Effect E, Form B>
 PENUMBRA_STENCIL binary(PENUMBRA_STENCIL_ARGUMENTS) {
-  commit<F, E, kSlot>(s, d, evaluate<F, T, B>(s, get<T, kSlot, 'a'>(s, a), b));
+  if constexpr (kByHost<F, T, B>) {
+    host_step<F, T, E, kSlot, B>(s, d, get<T, kSlot, 'a'>(s, a), b);
+  } else {
+    T first = get<T, kSlot, 'a'>(s, a);
+    commit<F, E, kSlot>(s, d, F::template eval<T>(first, get<T, B, 'b'>(s, b)));
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Effect E, Form B>
@@ -118,12 +42,24 @@ PENUMBRA_STENCIL ternary(PENUMBRA_STENCIL_ARGUMENTS) {
 
 template <class F, class T, Effect E, Form D>
 PENUMBRA_STENCIL unary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
-  commit<F, E, D>(s, d, F::template eval<T>(get<T, D, 'd'>(s, d)));
+  if constexpr (kHostUnary<F>) {
+    host_step<F, T, E, D>(s, d, first_of<T, D, 'd'>(s, d));
+  } else {
+    commit<F, E, D>(s, d, F::template eval<T>(get<T, D, 'd'>(s, d)));
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Effect E, Form D, Form B>
 PENUMBRA_STENCIL binary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
-  commit<F, E, D>(s, d, evaluate<F, T, B>(s, get_wide<T, D, 'd'>(s, d), b));
+  constexpr bool kInSlot = kHostBinary<F> && E == Effect::Value && D == kSlot;
+  if constexpr (kInSlot && B != kSlot && sizeof(T) == 8) {
+    host_binary_in_slot<F, T, B>(s, b);
+  } else if constexpr (kByHost<F, T, B>) {
+    host_step<F, T, E, D, B>(s, d, first_of<T, D, 'd'>(s, d), b);
+  } else {
+    T first = get<T, D, 'd'>(s, d);
+    commit<F, E, D>(s, d, F::template eval<T>(first, get<T, B, 'b'>(s, b)));
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 /// F of a (kTied: of d) by a count; flags stay where that is 0.
@@ -138,7 +74,10 @@ PENUMBRA_STENCIL counted(PENUMBRA_STENCIL_ARGUMENTS) {
   }
   cpu::Result<T> result;
   if constexpr (kHostShift<Shift, T>) {
-    result = host_shift<Shift, T, true>(first, count);
+    u64 value = first;
+    host_shift<Shift, T, true>(value, count);
+    bool carry = host_holds<Condition::B>();
+    result = {static_cast<T>(value), cpu::is_partial(F::kFamily) ? value : u64{carry}};
   } else {
     result = F::template eval<T>(first, static_cast<T>(count));
   }
@@ -169,15 +108,50 @@ PENUMBRA_STENCIL carry_tied(PENUMBRA_STENCIL_ARGUMENTS) {
   commit<F, E, D>(s, d, host_carry<F, T, E>(get<T, D, 'd'>(s, d), right, carry));
   PENUMBRA_CONTINUE(to_next);
 }
+/// The same where the carry is the host's.
+template <class F, class T, Effect E, Form D, Form B>
+PENUMBRA_STENCIL carry_tied_by_host(PENUMBRA_STENCIL_ARGUMENTS) {
+  u64 value = first_of<T, D, 'd'>(s, d);
+  host_binary<F, T, B>(s, value, b);
+  if constexpr (E != Effect::Value) {
+    u32 image;
+    asm volatile("seto %%al\n\tlahf" : "=a"(image));
+    store_to<u32>(&s->flag_source, image);
+  }
+  commit_host<F, Effect::Value, D, T>(s, d, value);
+  PENUMBRA_CONTINUE(to_next);
+}
 template <class F, class T, Form A, Form B>
 PENUMBRA_STENCIL compare(PENUMBRA_STENCIL_ARGUMENTS) {
-  T right = get<T, B, 'b'>(s, b);
-  commit<F, Effect::Flags, kNone>(s, d, F::template eval<T>(get<T, A, 'a'>(s, a), right));
+  if constexpr (kHostBinary<F>) {
+    host_step<F, T, Effect::Flags, kNone, B>(s, d, first_of<T, A, 'a'>(s, a), b);
+  } else {
+    T right = get<T, B, 'b'>(s, b);
+    commit<F, Effect::Flags, kNone>(s, d, F::template eval<T>(get<T, A, 'a'>(s, a), right));
+  }
+  PENUMBRA_CONTINUE(to_next);
+}
+/// A TEST of a register with itself: the result is there.
+template <class T>
+PENUMBRA_STENCIL compare_with_self(PENUMBRA_STENCIL_ARGUMENTS) {
+  host_compare<cpu::And, T, kRegister, kRegister>(s, a, a);
+  keep_result<cpu::And, T>(s, a);
+  PENUMBRA_CONTINUE(to_next);
+}
+template <class F, class T>
+PENUMBRA_STENCIL unary_flags(PENUMBRA_STENCIL_ARGUMENTS) {
+  host_step<F, T, Effect::Flags, kNone>(s, d, a);
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Form B>
 PENUMBRA_STENCIL binary_apart(PENUMBRA_STENCIL_ARGUMENTS) {
-  commit<F, Effect::Value, kRegister>(s, d, evaluate<F, T, B>(s, a, b));
+  constexpr bool kByLea = std::is_same_v<F, cpu::Add>;
+  if constexpr (kByHost<F, T, B> && !kByLea) {
+    host_step<F, T, Effect::Value, kRegister, B>(s, d, a, b);
+  } else {
+    T first = static_cast<T>(a);
+    commit<F, Effect::Value, kRegister>(s, d, F::template eval<T>(first, get<T, B, 'b'>(s, b)));
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 template <class F, class T, Form A>
@@ -376,6 +350,9 @@ constexpr void list_tied_carry(List& list, Op op) {
         each<kRegister, kSlot, kImmediate>([&]<Form B>() {
           add.template operator()<T, E, D, B, kRegister>();
           add.template operator()<T, E, D, B, kSlot>();
+          StencilKey key{.op = code_of(op), .width = kWidthOf<T>, .effect = E, .d = D, .b = B};
+          key.tied = true;
+          list.add(key, carry_tied_by_host<F, T, E, D, B>);
         });
       });
     });
@@ -391,6 +368,14 @@ constexpr void list_compare(List& list, Op op) {
                  compare<F, T, A, B>);
       });
     });
+  });
+}
+/// Flags of a register.
+template <class F>
+constexpr void list_unary_flags(List& list, Op op) {
+  each_width([&]<class T>(T) {
+    list.add({.op = code_of(op), .width = kWidthOf<T>, .effect = Effect::Flags, .a = kRegister},
+             unary_flags<F, T>);
   });
 }
 /// d = f(a, b) with d and a in registers, without flags.
@@ -436,8 +421,19 @@ constexpr auto make_registers() {
   list_tied_unary<cpu::Neg>(list, Op::Neg);
   list_tied_carry<cpu::AddCarry>(list, Op::AddCarry);
   list_tied_carry<cpu::SubBorrow>(list, Op::SubBorrow);
+  list_compare<cpu::Add>(list, Op::Add);
   list_compare<cpu::Sub>(list, Op::Sub);
   list_compare<cpu::And>(list, Op::And);
+  list_compare<cpu::Or>(list, Op::Or);
+  list_compare<cpu::Xor>(list, Op::Xor);
+  list_unary_flags<cpu::Inc>(list, Op::Inc);
+  list_unary_flags<cpu::Dec>(list, Op::Dec);
+  list_unary_flags<cpu::Neg>(list, Op::Neg);
+  each_width([&]<class T>(T) {
+    list.add(
+        {.op = code_of(Op::And), .width = kWidthOf<T>, .effect = Effect::Flags, .a = kRegister},
+        compare_with_self<T>);
+  });
   list_compare<cpu::BitTestFlags>(list, Op::BitTestFlags);
   list_compare<cpu::MulFlagsUnsigned>(list, Op::MulFlagsUnsigned);
   list_compare<cpu::MulFlagsSigned>(list, Op::MulFlagsSigned);
