@@ -45,6 +45,19 @@ bool reads_comparison(const StencilKey& key) {
       op_of(key) == Op::BranchFlags || op_of(key) == Op::GetCondition || op_of(key) == Op::Select;
   return reads && key.kind != FlagKind::Dynamic && key.a != Form::None;
 }
+/// TEST of a register with itself.
+bool is_test_of_itself(const StencilKey& key) {
+  bool tests = op_of(key) == Op::BranchAnd || (op_of(key) == Op::And && key.d == Form::None);
+  return tests && key.b == Form::None;
+}
+
+bool is_carry(Op op) { return op == Op::AddCarry || op == Op::SubBorrow; }
+
+/// Whether it takes its condition, or carry, from the host's flags.
+bool reads_host_flags(const StencilKey& key) {
+  bool adds = is_carry(op_of(key)) && key.c == Form::None;
+  return adds || (key.kind == FlagKind::None && op_of(key) != Op::KeepFlags);
+}
 
 MicroOp comparison(const Scene& scene) {
   const StencilKey& key = scene.key;
@@ -79,6 +92,7 @@ MicroOp micro_op(const Scene& scene) {
              .c = slot(kC),
              .displacement = scene.displacement,
              .immediate = scene.immediate};
+  if (is_test_of_itself(key)) op.b = op.a;
   if (key.tied) (is_tied_select(key) ? op.b : op.a) = op.d;
   if (has_address(key) || op.op == Op::Lea) {
     if (op.a == kNoSlot) op.a = kZeroSlot;
@@ -103,6 +117,37 @@ Outcome performed_by_comparison(Scene& scene) {
   Way way = interpret(scene, std::array{condition, op});
   store_to(reinterpret_cast<u8*>(&scene.state) + kConditionSlot, kept);
   return {.way = way};
+}
+
+/// The same where the host's flags are those that are read.
+Outcome performed_by_host_flags(Scene& scene) {
+  u8* condition = reinterpret_cast<u8*>(&scene.state) + kConditionSlot;
+  cpu::CpuState& s = scene.state;
+  u64 source = s.flag_source, kept = load_from<u64>(condition), d = scene.value(kD);
+  MicroOp op = micro_op(scene);
+  op.reads = FlagKind::Explicit;
+  if (is_carry(op.op)) {
+    op.c = kConditionSlot;
+    store_to<u64>(condition, scene.host_flags & cpu::Flag::kCf);
+    Way way = interpret(scene, std::array{op});
+    store_to(condition, kept);
+    return {.way = way};
+  }
+  s.flag_source = scene.host_flags;
+  Outcome outcome;
+  if (op.op == Op::Select) {
+    MicroOp get{.op = Op::GetCondition, .condition = op.condition, .reads = op.reads};
+    get.d = kConditionSlot;
+    op.a = scene.slots[kC], op.b = op.d, op.c = kConditionSlot;
+    outcome.way = interpret(scene, std::array{get, op});
+    store_to(condition, kept);
+  } else {
+    outcome.way = interpret(scene, std::array{op});
+    bool low_byte = op.op == Op::GetCondition && op.width == Width::W8;
+    if (low_byte) store_to(scene.at(kD), (d & ~u64{0xff}) | scene.value(kD));
+  }
+  s.flag_source = source;
+  return outcome;
 }
 
 bool hits(Scene& scene) {
@@ -262,6 +307,7 @@ void prepare_micro_op(Scene& scene, std::mt19937_64& random) {
 std::optional<Outcome> perform(Scene& scene) {
   if (is_special(scene.key)) return perform_special(scene);
   if (reads_comparison(scene.key)) return performed_by_comparison(scene);
+  if (reads_host_flags(scene.key)) return performed_by_host_flags(scene);
   switch (translator::shape_of(op_of(scene.key))) {
     case Shape::Memory:
       return performed_in_memory(scene);

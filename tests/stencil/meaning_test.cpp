@@ -31,6 +31,11 @@ bool defines_image(const StencilKey& key) {
   bool carries = !is_special(key) && (op_of(key) == Op::AddCarry || op_of(key) == Op::SubBorrow);
   return carries && key.effect != Effect::Value;
 }
+/// Flags whose values have a width.
+bool defines_values(const StencilKey& key) {
+  if (is_special(key) || key.effect == Effect::Value || key.width > Width::W64) return false;
+  return cpu::has_width(translator::flag_family_of(op_of(key)));
+}
 
 bool writes_wide(const StencilKey& key) {
   return key.width == Width::W256 || key.from == Width::W256;
@@ -147,6 +152,7 @@ class Round {
     result.general[12] = reinterpret_cast<u64>(&stage_.run);
     result.general[13] = static_cast<u64>(scene_.left);
     result.general[2] = scene_.rdx;
+    result.flags = 2 | scene_.host_flags;
     for (u32 i = 0; i < 4; ++i) {
       if (!in_register(i)) continue;
       if (is_vector(i))
@@ -210,6 +216,8 @@ class Round {
     }
     keep_image(stage_.run);
     keep_image(stage_.expected);
+    keep_values(stage_.run);
+    keep_values(stage_.expected);
     if (std::memcmp(&stage_.run, &stage_.expected, sizeof stage_.run) != 0) complain("the state");
   }
   /// Only what counts of an image of flags, whose other bits are the host's.
@@ -217,6 +225,12 @@ class Round {
     if (!defines_image(scene_.key)) return;
     u32 flags = cpu::family_flags<cpu::FlagFamily::Image, u64>(0, state.flag_source);
     state.flag_source = cpu::image_of(flags);
+  }
+  /// Above the width of values that flags are made from is nothing that counts.
+  void keep_values(cpu::CpuState& state) const {
+    if (!defines_values(scene_.key)) return;
+    for (u64* word : {&state.flag_result, &state.flag_source, &state.flag_patch})
+      *word &= mask(scene_.key.width);
   }
   /// Of the operands that are in the same slot and in registers.
   bool is_first(u32 operand) const {
@@ -235,6 +249,10 @@ class Round {
       if (!is_free && after_.general[i] != expected[i])
         complain(fmt::format("register {}: {:x}, not {:x}", i, after_.general[i], expected[i]));
     }
+    bool keeps_flags = ((after_.flags ^ before_.flags) & cpu::Flag::kArithmetic) == 0;
+    if (stencil_.flag_writers == 0 && !keeps_flags) complain("the host's flags");
+    bool carry = (after_.flags & cpu::Flag::kCf) != 0;
+    if (outcome.carry && carry != *outcome.carry) complain("the host's carry");
     if (outcome.rcx && after_.general[1] != *outcome.rcx) complain("rcx");
     if (outcome.rdx && after_.general[2] != *outcome.rdx) complain("rdx");
   }

@@ -9,6 +9,7 @@ namespace {
 static_assert(offsetof(Registers, vectors) == 128);
 static_assert(offsetof(Registers, has_avx) == 640);
 static_assert(offsetof(Registers, way) == 648);
+static_assert(offsetof(Registers, flags) == 656);
 
 /// Saves what the caller keeps, loads all registers and jumps. The code never touches the stack, so
 /// its top is the address of the registers when an exit below is reached.
@@ -63,6 +64,8 @@ penumbra_test_enter:
 1:
   load_vectors movdqu, xmm
 2:
+  pushq 656(%rdi)
+  popfq
   for_general load_general
   movq 56(%rdi), %rdi
   jmpq *8(%rsp)
@@ -78,6 +81,8 @@ penumbra_test_leave:
   for_general store_general
   popq 648(%rdi)
   popq 56(%rdi)
+  pushfq
+  popq 656(%rdi)
   cmpq $0, 640(%rdi)
   je 1f
   store_vectors vmovdqu, ymm

@@ -25,6 +25,7 @@ struct Registers {
   Vector vectors[16];
   u64 has_avx = 0;
   Way way{};
+  u64 flags = 2;  ///< RFLAGS
 };
 
 class Runner {

@@ -255,6 +255,7 @@ void prepare(Scene& scene, HoleType hole, std::mt19937_64& random) {
   scene.displacement = static_cast<i32>(corner_or_random(random));
   scene.left = static_cast<i64>(random());
   scene.rdx = corner_or_random(random);
+  scene.host_flags = static_cast<u32>(random()) & cpu::Flag::kArithmetic;
   if (has_address(scene.key)) choose_address(scene, random);
   if (is_special(scene.key)) {
     prepare_special(scene, random);

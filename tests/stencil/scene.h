@@ -57,6 +57,7 @@ struct Scene {
   i32 displacement = 0;
   i64 left = 0;
   u64 rdx = 0;  ///< in front, for stencils that find something there
+  u32 host_flags = 0;  ///< arithmetic flags of the host in front
   Pages* pages = nullptr;
   FarLinkCache far_link;
   const void* elsewhere = nullptr;
@@ -73,6 +74,7 @@ struct Outcome {
   Way way = Way::Next;
   bool may_be_slow = false;               ///< Slow, with nothing changed, is right as well
   std::optional<u64> rcx = {}, rdx = {};  ///< where continuations look at them
+  std::optional<bool> carry = {};         ///< the host's, where the generator looks at it
 };
 
 /// Fills the scene's operands with values that the key may meet; some are equal, in one slot.

@@ -102,6 +102,14 @@ Outcome unit_pointers(Scene& scene) {
   return {};
 }
 
+Outcome hold_carry(Scene& scene) {
+  const CpuState& s = scene.state;
+  bool is_patch = cpu::is_partial(scene.key.kind);
+  u64 result = is_patch ? s.flag_patch : s.flag_result;
+  u32 flags = cpu::materialize(scene.key.kind, result, s.flag_source);
+  return {.carry = (flags & cpu::Flag::kCf) != 0};
+}
+
 Outcome probe(Scene& scene, bool writes) {
   const mmu::ShadowTable& table = scene.pages->table();
   u64 linear = scene.linear();
@@ -233,6 +241,8 @@ std::optional<Outcome> perform_special(Scene& scene) {
       return check_pending(scene);
     case Special::UnitPointers:
       return unit_pointers(scene);
+    case Special::HoldCarry:
+      return hold_carry(scene);
     case Special::ProbeRead:
       return probe(scene, false);
     case Special::ProbeWrite:
