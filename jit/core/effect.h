@@ -6,7 +6,8 @@
 
 namespace penumbra::jit {
 
-enum class Effect : u8 { Value, ValueAndFlags, Flags };
+/// ValueAndSource: of the flags what cannot be told from the value later.
+enum class Effect : u8 { Value, ValueAndFlags, Flags, ValueAndSource };
 
 constexpr Effect effect_of(const translator::MicroOp& op) {
   if (!op.sets_flags) return Effect::Value;
@@ -37,20 +38,24 @@ template <class F, Effect E, class T>
   }
 }
 
-/// The same behind a count that is not 0: what is current at run time changes.
+/// What F keeps at T's width becomes what is current at run time.
+template <class F, class T>
+[[gnu::always_inline]] inline void become_current(cpu::CpuState* s) {
+  constexpr Width kWidth = static_cast<Width>(__builtin_ctz(sizeof(T)));
+  constexpr cpu::FlagKind kKind = cpu::flag_kind(F::kFamily, kWidth);
+  if constexpr (cpu::is_partial(kKind)) {
+    s->flag_modifier = kKind;
+  } else {
+    s->flag_kind = kKind;
+    s->flag_modifier = cpu::FlagKind::None;
+  }
+}
+
+/// The same behind a count that is not 0.
 template <class F, Effect E, class T>
 [[gnu::always_inline]] inline void commit_counted(cpu::CpuState* s, const cpu::Result<T>& result) {
   commit_flags<F, E>(s, result);
-  if constexpr (E != Effect::Value) {
-    constexpr Width kWidth = static_cast<Width>(__builtin_ctz(sizeof(T)));
-    constexpr cpu::FlagKind kKind = cpu::flag_kind(F::kFamily, kWidth);
-    if constexpr (cpu::is_partial(kKind)) {
-      s->flag_modifier = kKind;
-    } else {
-      s->flag_kind = kKind;
-      s->flag_modifier = cpu::FlagKind::None;
-    }
-  }
+  if constexpr (E != Effect::Value) become_current<F, T>(s);
 }
 
 }  // namespace penumbra::jit

@@ -35,6 +35,22 @@ constexpr bool tests_itself(const MicroOp& op) {
          !op.b_is_immediate && op.a == op.b;
 }
 
+/// Whether the flags of a cold definition need more than its operands in their registers: a
+/// carry, or an operand that is gone.
+constexpr bool needs_source(const MicroOp& op) {
+  switch (op.op) {
+    case translator::Op::Add:
+    case translator::Op::Sub:
+      return op.d != translator::kNoSlot && !op.b_is_immediate && translator::is_temporary(op.b);
+    case translator::Op::Shl:
+    case translator::Op::Shr:
+    case translator::Op::Sar:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// What the code from an offset on belongs to; ends where the next mark is.
 struct CodeMark {
   enum class Part : u8 { Entry, MicroOp, Again, SlowPaths, Exits, Leaving };
@@ -210,6 +226,7 @@ class Generator {
   void lower(const MicroOp& op);
   void code_value(const MicroOp& op);
   void lower_kept(const MicroOp& op);
+  bool lower_with_source(const MicroOp& op);
   void pure(const MicroOp& op);
   bool pure_tied(const MicroOp& op);
   bool pure_compare(const MicroOp& op);

@@ -149,8 +149,12 @@ void Generator::make_flags(const MicroOp& op) {
     must_emit({.op = code_of(Op::Move), .width = width, .d = Form::Slot, .a = value.form},
               {.d = {Form::Slot, Host::Rax, slot}, .a = value, .immediate = immediate});
   };
-  keep(offsetof(cpu::CpuState, flag_result), Width::W64, place_of(op.d), 0);
-  if (translator::flag_family_of(op.op) == cpu::FlagFamily::Logic) return;
+  cpu::FlagFamily family = translator::flag_family_of(op.op);
+  Slot result = cpu::is_partial(family) ? offsetof(cpu::CpuState, flag_patch)
+                                        : offsetof(cpu::CpuState, flag_result);
+  keep(result, Width::W64, place_of(op.d), 0);
+  bool has_source = family == cpu::FlagFamily::Add || family == cpu::FlagFamily::Sub;
+  if (!has_source || needs_source(op)) return;
   Operands second_operand;
   Place source = second(op, second_operand);
   keep(offsetof(cpu::CpuState, flag_source), op.width, source, second_operand.immediate);

@@ -43,6 +43,8 @@ u32 flags_by_host(const MicroOp& op) {
     case Op::RotateLeft:
     case Op::RotateRight:
       return by_constant ? cpu::Flag::kCf : 0;
+    case Op::BitTestFlags:
+      return op.width >= Width::W32 ? cpu::Flag::kCf : 0;
     default:
       return 0;
   }
@@ -74,10 +76,23 @@ void Generator::lower(const MicroOp& op) {
     operands.b = second(op, operands);
     return note_comparison(op, operands);
   }
-  MicroOp kept = op;
-  kept.sets_flags = !op.cold_flags;
-  lower_kept(kept);
+  if (!op.cold_flags || !needs_source(op) || !lower_with_source(op)) {
+    MicroOp kept = op;
+    if (needs_source(op)) cold_flags_ = nullptr;
+    kept.sets_flags = cold_flags_ == nullptr;
+    lower_kept(kept);
+  }
   if (flag_writers_ == 1) host_flags_ = flags_by_host(op);
+}
+
+/// With no more of its flags than what cold code cannot tell from the result.
+bool Generator::lower_with_source(const MicroOp& op) {
+  if (op.d != op.a) return false;
+  Operands operands{.d = place_of(op.d)};
+  operands.b = second(op, operands);
+  StencilKey key{.op = code_of(op.op), .width = op.width, .effect = Effect::ValueAndSource};
+  key.d = operands.d.form, key.b = operands.b.form, key.tied = true;
+  return emit(key, operands);
 }
 
 /// With the flags that it sets.
@@ -319,6 +334,10 @@ void Generator::address(const MicroOp& op) {
   StencilKey key{.op = code_of(op.op), .width = op.width};
   Operands operands;
   address_operands(op, key, operands);
+  if (op.displacement == 0 && operands.a.form != Form::None && operands.b.form == Form::None) {
+    return pure({.op = Op::Move, .width = op.width, .d = op.d, .a = op.a});
+  }
+  key.wide = op.displacement == 0 && operands.b.form != Form::None;
   operands.d = destination(op.d, op.width);
   key.d = operands.d.form;
   if (emit_address(key, operands)) return;
@@ -364,7 +383,9 @@ void Generator::keep_cold_flags() {
 /// By the operands of the last comparison, if the flags are still its.
 bool Generator::read_comparison(const MicroOp& op, StencilKey key, Operands operands) {
   if (!comparison_ || op.reads == FlagKind::Dynamic || op.op == Op::GetFlags) return false;
-  if (op.op == Op::BranchFlags || key.d == Form::Register) {
+  bool holds = key.op == code_of(Special::HoldCarry);
+  if (holds && cpu::family_of(op.reads) != cpu::FlagFamily::Sub) return false;
+  if (op.op == Op::BranchFlags || holds || key.d == Form::Register) {
     operands.a = comparison_->a;
     operands.b = comparison_->b;
     operands.immediate = comparison_->immediate;
@@ -404,9 +425,10 @@ bool Generator::add_by_carry(const MicroOp& condition, const MicroOp& add) {
               add.c == condition.d && condition.condition == cpu::Condition::B;
   bool held = (host_flags_ & cpu::Flag::kCf) != 0;
   if (!adds || (!held && condition.reads == FlagKind::Dynamic)) return false;
-  if (!held) {
+  StencilKey hold{.op = code_of(Special::HoldCarry), .kind = condition.reads};
+  if (!held && !read_comparison(condition, hold, {})) {
     keep_cold_flags();
-    must_emit({.op = code_of(Special::HoldCarry), .kind = condition.reads}, {});
+    must_emit(hold, {});
   }
   Operands operands{.d = place_of(add.d)};
   operands.b = second(add, operands);

@@ -37,7 +37,7 @@ enum class Special : u16 {
   StoreAnchored,   ///< Store by the addend in d; Slow where that is 0
   LoadVectorAnchored,
   StoreVectorAnchored,
-  HoldCarry,       ///< the host's CF becomes that of the kind
+  HoldCarry,  ///< the host's CF becomes that of the kind, or of a compared with b
 };
 
 struct StencilKey {
@@ -50,7 +50,7 @@ struct StencilKey {
   FlagKind kind = FlagKind::Dynamic;  ///< that is read; None: from the host's flags
   u8 scale = 0;
   bool tied = false;  ///< d is also the operand that it replaces (a; b of Select)
-  bool wide = false;  ///< the immediate has 64 bits
+  bool wide = false;  ///< the immediate has 64 bits; of Lea: there is no displacement
   bool writes_left = false, leaves_dynamically = false;
 
   constexpr u64 encode() const {

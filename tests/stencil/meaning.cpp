@@ -93,6 +93,7 @@ MicroOp micro_op(const Scene& scene) {
              .displacement = scene.displacement,
              .immediate = scene.immediate};
   if (is_test_of_itself(key)) op.b = op.a;
+  if (op.op == Op::Lea && key.wide) op.displacement = 0;
   if (key.tied) (is_tied_select(key) ? op.b : op.a) = op.d;
   if (has_address(key) || op.op == Op::Lea) {
     if (op.a == kNoSlot) op.a = kZeroSlot;
@@ -230,6 +231,7 @@ Outcome performed(Scene& scene) {
     scene.state.flag_result = result;
     scene.state.flag_source = source;
   }
+  if (scene.key.effect == Effect::ValueAndSource) scene.state.flag_result = result;
   return {.way = way, .may_be_slow = may_be_slow};
 }
 

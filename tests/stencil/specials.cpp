@@ -104,6 +104,10 @@ Outcome unit_pointers(Scene& scene) {
 
 Outcome hold_carry(Scene& scene) {
   const CpuState& s = scene.state;
+  if (scene.key.a != Form::None) {
+    u64 counts = mask(scene.key.width);
+    return {.carry = (scene.operand(kA) & counts) < (scene.operand(kB) & counts)};
+  }
   bool is_patch = cpu::is_partial(scene.key.kind);
   u64 result = is_patch ? s.flag_patch : s.flag_result;
   u32 flags = cpu::materialize(scene.key.kind, result, s.flag_source);

@@ -45,6 +45,14 @@ TEST_CASE("a memory destination stores before it sets flags", "[lift]") {
         "    Add.32 !flags t0, rax\n");
 }
 
+TEST_CASE("a value that is only moved is computed where it goes", "[lift]") {
+  CHECK(ir({0x48, 0x8d, 0x43, 0x08}) == "+000 (4 bytes)\n    rax = Lea.64 [rbx + 0x8]\n");
+  CHECK(ir({0x8d, 0x43, 0x08}) == "+000 (3 bytes)\n    rax = Lea.32 [rbx + 0x8]\n");
+  CHECK(ir({0x0f, 0xc8}) == "+000 (2 bytes)\n    rax = ByteSwap.32 rax\n");
+  std::string high = ir({0x48, 0xf7, 0xe3});  // mul rbx: RDX is an operand of both halves
+  CHECK(high.find("    rax = Mul.64 rax, rbx\n    rdx = Move.64 t0\n") != std::string::npos);
+}
+
 TEST_CASE("PUSH stores before it moves RSP", "[lift]") {
   CHECK(ir({0x53}) ==
         "+000 (1 bytes)\n"
@@ -140,6 +148,19 @@ TEST_CASE("a block goes on where a jump forwards goes, not behind a call", "[jum
   CHECK(block_of(calls, BehindJump::GoOn).instructions.size() == 1);
 }
 
+TEST_CASE("flags are cold where results and kept operands tell them", "[flags]") {
+  auto is_cold = [](std::vector<u8> definition) {
+    definition.insert(definition.end(), {0x8b, 0x0e, 0x85, 0xc0});  // mov ecx, [rsi]; test eax, eax
+    return ir(definition).find("?flags") != std::string::npos;
+  };
+  CHECK(is_cold({0x39, 0xd8, 0x0f, 0x94, 0xc2}));  // cmp eax, ebx; sete dl
+  CHECK(is_cold({0xff, 0xc0}));                    // inc eax
+  CHECK(is_cold({0xc1, 0xe0, 0x03}));              // shl eax, 3
+  CHECK(is_cold({0x03, 0x07}));                    // add eax, [rdi]
+  CHECK_FALSE(is_cold({0x01, 0xc0}));              // add eax, eax
+  CHECK_FALSE(is_cold({0xd3, 0xe0}));              // shl eax, cl
+}
+
 TEST_CASE("flags are cold where only slow paths and side exits want them", "[flags]") {
   auto printed = [](std::vector<u8> code) {
     code.insert(code.end(), {0x85, 0xc0, 0x0f, 0x0b});  // test eax, eax; ud2
@@ -150,8 +171,9 @@ TEST_CASE("flags are cold where only slow paths and side exits want them", "[fla
         std::string::npos);
   // add eax, ebx; mov ebx, [rsi]; mov ecx, [rsi]: the second load finds an operand gone
   CHECK(printed({0x01, 0xd8, 0x8b, 0x1e, 0x8b, 0x0e}).find("Add.32 !flags") != std::string::npos);
-  // add eax, ebx; setc cl
-  CHECK(printed({0x01, 0xd8, 0x0f, 0x92, 0xc1}).find("Add.32 !flags") != std::string::npos);
+  // add eax, ebx; mov ebx, ecx; setc cl: who reads it needs the operands
+  CHECK(printed({0x01, 0xd8, 0x89, 0xcb, 0x0f, 0x92, 0xc1}).find("Add.32 !flags") !=
+        std::string::npos);
 }
 
 TEST_CASE("an unknown encoding raises #UD, an overlong one #GP", "[lift]") {

@@ -72,11 +72,11 @@ void lift_mul(Lifter& l, u32 high_op) {
   Width width = l.operand(0).width();
   Value factor = l.read(0);
   if (width == Width::W8) return multiply_bytes(l, is_signed, factor.slot);
-  Slot low_half = l.binary(Op::Mul, width, Value::in(gpr_slot(0)), factor);
-  Value high_half = Value::in(l.binary(high, width, Value::in(gpr_slot(0)), factor));
-  l.move(gpr_slot(0), Value::in(low_half), width);
+  Slot low = gpr_slot(0);
+  Value high_half = Value::in(l.binary(high, width, Value::in(low), factor));
+  l.binary_into(low, Op::Mul, width, Value::in(low), factor, false);
   l.move(gpr_slot(2), high_half, width);
-  multiply_flags(l, is_signed, width, low_half, high_half);
+  multiply_flags(l, is_signed, width, low, high_half);
 }
 
 void lift_imul(Lifter& l, u32) {

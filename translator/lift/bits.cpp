@@ -71,6 +71,7 @@ void lift_bit_test(Lifter& l, u32 op) {
   Op change = static_cast<Op>(op);
   Width width = l.operand(0).width();
   Value position = l.read(1);
+  if (position.is_immediate()) position.immediate %= bits(width);
   bool memory = l.operand(0).is_memory();
   Value delta = memory && !position.is_immediate() ? bit_string_offset(l, position) : Value::of(0);
   Value a = change == Op::Move ? l.read(0, delta) : l.read_for_write(0, delta);

@@ -10,26 +10,19 @@ bool is_whole_gpr(Slot slot) {
 }
 
 /// What the flags of a definition can be made from later: its operands where it only compares,
-/// else its result and second operand.
+/// else its result, and what an engine keeps beside that.
 class Origin {
  public:
-  explicit Origin(const MicroOp& op) : slots_{op.d == kNoSlot ? op.a : op.d, op.b} {
-    usable_ = op.sets_flags && is_whole_gpr(slots_[0]) && has_usable_second(op);
-    switch (op.op) {
-      case Op::BranchSub:
-      case Op::BranchAnd:
-        break;
-      case Op::Add:
-      case Op::Sub:
-      case Op::And:
-      case Op::Or:
-      case Op::Xor:
-        usable_ = usable_ && (op.d == kNoSlot || (op.width >= Width::W32 && op.d != op.b));
-        usable_ = usable_ && (op.d != kNoSlot || op.op == Op::Sub || op.op == Op::And);
-        break;
-      default:
-        usable_ = false;
-    }
+  explicit Origin(const MicroOp& op) {
+    if (!op.sets_flags) return;
+    bool compares = op.d == kNoSlot;
+    slots_[0] = compares ? op.a : op.d;
+    usable_ = is_whole_gpr(slots_[0]) && (compares ? is_comparison(op) : is_told_by_result(op));
+    bool takes_second = compares || op.op == Op::Add || op.op == Op::Sub;
+    if (!takes_second) return;
+    bool is_kept = !compares && !op.b_is_immediate && is_temporary(op.b);
+    usable_ = usable_ && (is_kept || has_usable_second(op));
+    if (!is_kept && !op.b_is_immediate) slots_[1] = op.b;
   }
 
   bool usable() const { return usable_; }
@@ -40,14 +33,39 @@ class Origin {
   }
 
  private:
+  static bool is_comparison(const MicroOp& op) {
+    return op.op == Op::Sub || op.op == Op::And || op.op == Op::BranchSub || op.op == Op::BranchAnd;
+  }
+  static bool is_told_by_result(const MicroOp& op) {
+    if (op.width < Width::W32) return false;
+    switch (op.op) {
+      case Op::Add:
+      case Op::Sub:
+        return op.b_is_immediate || op.d != op.b;
+      case Op::And:
+      case Op::Or:
+      case Op::Xor:
+      case Op::Inc:
+      case Op::Dec:
+        return true;
+      case Op::Shl:
+      case Op::Shr:
+      case Op::Sar:
+      case Op::RotateLeft:
+      case Op::RotateRight:
+        return op.b_is_immediate;
+      default:
+        return false;
+    }
+  }
   static bool has_usable_second(const MicroOp& op) {
     if (!op.b_is_immediate) return is_whole_gpr(op.b);
     i64 value = static_cast<i64>(op.immediate);
     return op.width < Width::W64 || value == static_cast<i32>(value);
   }
 
-  Slot slots_[2];
-  bool usable_;
+  Slot slots_[2] = {kNoSlot, kNoSlot};
+  bool usable_ = false;
 };
 
 /// Slow paths of these are called behind the straight code.

@@ -202,6 +202,10 @@ PENUMBRA_STENCIL hold_carry(PENUMBRA_STENCIL_ARGUMENTS) {
 // -- fused compare and branch, and branches on a value
 // ---------------------------------------------
 
+/// Of CF and OF behind a logical instruction, which clears them.
+constexpr bool never_holds(Condition c) { return c == Condition::O || c == Condition::B; }
+constexpr bool always_holds(Condition c) { return c == Condition::No || c == Condition::Nb; }
+
 /// F is Sub or And.
 template <class F, class T, Condition C, Effect E, Form A, Form B>
 PENUMBRA_STENCIL compare_branch(PENUMBRA_STENCIL_ARGUMENTS) {
@@ -210,7 +214,11 @@ PENUMBRA_STENCIL compare_branch(PENUMBRA_STENCIL_ARGUMENTS) {
   } else {
     host_compare<F, T, A, B>(s, a, b);
   }
-  if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
+  constexpr bool kLogic = std::is_same_v<F, cpu::And>;
+  if constexpr (kLogic && always_holds(C)) PENUMBRA_CONTINUE(to_taken);
+  if constexpr (!kLogic || !never_holds(C)) {
+    if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 /// TEST of a register with itself, and branch.
@@ -218,7 +226,10 @@ template <class T, Condition C>
 PENUMBRA_STENCIL test_branch(PENUMBRA_STENCIL_ARGUMENTS) {
   host_compare<cpu::And, T, kRegister, kRegister>(s, a, a);
   keep_result<cpu::And, T>(s, a);
-  if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
+  if constexpr (always_holds(C)) PENUMBRA_CONTINUE(to_taken);
+  if constexpr (!never_holds(C)) {
+    if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
+  }
   PENUMBRA_CONTINUE(to_next);
 }
 
@@ -364,6 +375,25 @@ constexpr auto make_comparisons() {
   return list;
 }
 
+/// The host's CF becomes that of a comparison.
+template <FlagKind K, Form A, Form B>
+PENUMBRA_STENCIL hold_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
+  host_compare<cpu::Sub, KindType<K>, A, B>(s, a, b);
+  PENUMBRA_CONTINUE(to_next);
+}
+constexpr auto make_carries() {
+  List list;
+  each_width([&]<class T>(T) {
+    constexpr FlagKind K = cpu::flag_kind(FlagFamily::Sub, kWidthOf<T>);
+    each_comparison([&]<Form A, Form B>() {
+      StencilKey key{.op = code_of(Special::HoldCarry), .width = kWidthOf<T>, .a = A, .b = B};
+      key.kind = K;
+      list.add(key, hold_comparison<K, A, B>);
+    });
+  });
+  return list;
+}
+
 constexpr auto make_selections() {
   List list;
   auto add = [&]<FlagKind K, class T>(T) {
@@ -411,6 +441,7 @@ constexpr auto make_held() {
 PENUMBRA_LIST kHeld = listed<make_held>();
 PENUMBRA_LIST kSubComparisons = listed<make_comparisons<FlagFamily::Sub>>();
 PENUMBRA_LIST kAndComparisons = listed<make_comparisons<FlagFamily::Logic>>();
+PENUMBRA_LIST kCarries = listed<make_carries>();
 PENUMBRA_LIST kSelections = listed<make_selections>();
 PENUMBRA_LIST kKnown = listed<make_known>();
 PENUMBRA_LIST kAny = listed<make_any>();

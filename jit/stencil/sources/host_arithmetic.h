@@ -173,14 +173,35 @@ template <class F, class T, bool kByCount>
 // -- flags
 // ----------------------------------------------------------------------------------------------
 
+/// Where F keeps a bit beside its result.
+template <class F>
+[[gnu::always_inline]] inline void keep_carry(CpuState* s) {
+  if constexpr (keeps_one_bit(F::kFamily)) {
+    asm volatile("setc %0" : "=m"(*reinterpret_cast<u8*>(&s->flag_source)));
+  }
+}
 /// What is kept of a result: that of F in the whole register `value`, whose carry is the host's.
 template <class F, class T>
 [[gnu::always_inline]] inline void keep_result(CpuState* s, u64 value) {
-  constexpr cpu::FlagFamily kFamily = F::kFamily;
-  if constexpr (keeps_one_bit(kFamily)) {
-    asm volatile("setc %0" : "=m"(*reinterpret_cast<u8*>(&s->flag_source)));
+  bool is_patch = cpu::is_partial(F::kFamily);
+  keep_carry<F>(s);
+  store_to<T>(is_patch ? &s->flag_patch : &s->flag_result, static_cast<T>(value));
+}
+
+/// Bit b of `value`, which goes to the host's CF, as the patch.
+template <class T, Form B>
+[[gnu::always_inline]] inline void host_bit_test(CpuState* s, u64 value, u64 b) {
+#define PENUMBRA_TEST_REGISTER(name, m) \
+  asm volatile(name " %" m "1, %" m "0" : : "r"(value), "r"(b))
+#define PENUMBRA_TEST_CONSTANT(name, m) \
+  asm volatile(name " %1, %" m "0" : : "r"(value), "i"(hole_immediate))
+  if constexpr (B == kImmediate) {
+    PENUMBRA_SIZED(PENUMBRA_TEST_CONSTANT, "bt")
+  } else {
+    if constexpr (B == kSlot) b = get<T, kSlot, 'b'>(s, b);
+    PENUMBRA_SIZED(PENUMBRA_TEST_REGISTER, "bt")
   }
-  store_to<T>(cpu::is_partial(kFamily) ? &s->flag_patch : &s->flag_result, static_cast<T>(value));
+  asm volatile("setc %0" : "=m"(*reinterpret_cast<u8*>(&s->flag_patch)));
 }
 
 /// `where` = the second operand, of its width.
@@ -208,7 +229,11 @@ template <class F, Effect E, Form D, class T>
   if constexpr (E != Effect::Flags && D == kSlot) {
     put_slot<T>(slot_of<'d'>(s), static_cast<T>(value));
   }
-  if constexpr (E != Effect::Value && F::kSetsFlags) keep_result<F, T>(s, value);
+  if constexpr (E == Effect::ValueAndSource) {
+    keep_carry<F>(s);
+  } else if constexpr (E != Effect::Value && F::kSetsFlags) {
+    keep_result<F, T>(s, value);
+  }
 }
 
 /// d = F(first)

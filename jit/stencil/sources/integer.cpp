@@ -52,7 +52,7 @@ PENUMBRA_STENCIL unary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
 template <class F, class T, Effect E, Form D, Form B>
 PENUMBRA_STENCIL binary_tied(PENUMBRA_STENCIL_ARGUMENTS) {
   constexpr bool kInSlot = kHostBinary<F> && E == Effect::Value && D == kSlot;
-  if constexpr (kInSlot && B != kSlot && sizeof(T) == 8) {
+  if constexpr (kInSlot && B != kSlot && sizeof(T) != 4) {
     host_binary_in_slot<F, T, B>(s, b);
   } else if constexpr (kByHost<F, T, B>) {
     host_step<F, T, E, D, B>(s, d, first_of<T, D, 'd'>(s, d), b);
@@ -67,22 +67,21 @@ template <class F, class T, Effect E, Form D, Form B, bool kTied>
 PENUMBRA_STENCIL counted(PENUMBRA_STENCIL_ARGUMENTS) {
   using Shift = typename F::Shift;
   u64 count = get<u8, B, 'b'>(s, b);
-  T first = kTied ? get<T, D, 'd'>(s, d) : get<T, kSlot, 'a'>(s, a);
+  u64 whole = kTied ? first_of<T, D, 'd'>(s, d) : get<T, kSlot, 'a'>(s, a);
+  T first = static_cast<T>(whole);
   if (!F::sets_flags(static_cast<T>(count))) {
     if constexpr (E != Effect::Flags) put<T, D>(s, d, first);
     PENUMBRA_CONTINUE(to_next);
   }
-  cpu::Result<T> result;
   if constexpr (kHostShift<Shift, T>) {
-    u64 value = first;
-    host_shift<Shift, T, true>(value, count);
-    bool carry = host_holds<Condition::B>();
-    result = {static_cast<T>(value), cpu::is_partial(F::kFamily) ? value : u64{carry}};
+    host_shift<Shift, T, true>(whole, count);
+    commit_host<Shift, E, D, T>(s, d, whole);
+    become_current<F, T>(s);
   } else {
-    result = F::template eval<T>(first, static_cast<T>(count));
+    cpu::Result<T> result = F::template eval<T>(first, static_cast<T>(count));
+    if constexpr (E != Effect::Flags) put<T, D>(s, d, result.value);
+    commit_counted<F, E>(s, result);
   }
-  if constexpr (E != Effect::Flags) put<T, D>(s, d, result.value);
-  commit_counted<F, E>(s, result);
   PENUMBRA_CONTINUE(to_next);
 }
 /// ADC or SBB by the host's own, whose flags LAHF and SETO turn into an image.
@@ -125,6 +124,8 @@ template <class F, class T, Form A, Form B>
 PENUMBRA_STENCIL compare(PENUMBRA_STENCIL_ARGUMENTS) {
   if constexpr (kHostBinary<F>) {
     host_step<F, T, Effect::Flags, kNone, B>(s, d, first_of<T, A, 'a'>(s, a), b);
+  } else if constexpr (std::is_same_v<F, cpu::BitTestFlags> && sizeof(T) >= 4) {
+    host_bit_test<T, B>(s, first_of<T, A, 'a'>(s, a), b);
   } else {
     T right = get<T, B, 'b'>(s, b);
     commit<F, Effect::Flags, kNone>(s, d, F::template eval<T>(get<T, A, 'a'>(s, a), right));
@@ -157,6 +158,17 @@ PENUMBRA_STENCIL binary_apart(PENUMBRA_STENCIL_ARGUMENTS) {
 template <class F, class T, Form A>
 PENUMBRA_STENCIL unary_apart(PENUMBRA_STENCIL_ARGUMENTS) {
   commit<F, Effect::Value, kRegister>(s, d, F::template eval<T>(get<T, A, 'a'>(s, a)));
+  PENUMBRA_CONTINUE(to_next);
+}
+/// By the host's own, which keeps the destination where the source is 0.
+template <bool kForward>
+PENUMBRA_STENCIL scan(PENUMBRA_STENCIL_ARGUMENTS) {
+  u64 found = b;
+  if constexpr (kForward)
+    asm volatile("bsfq %1, %0" : "+r"(found) : "r"(a));
+  else
+    asm volatile("bsrq %1, %0" : "+r"(found) : "r"(a));
+  d = found;
   PENUMBRA_CONTINUE(to_next);
 }
 /// d = c ? a : d
@@ -208,9 +220,9 @@ PENUMBRA_STENCIL extend_signed(PENUMBRA_STENCIL_ARGUMENTS) {
   put<To, D>(s, d, static_cast<To>(static_cast<std::make_signed_t<To>>(value)));
   PENUMBRA_CONTINUE(to_next);
 }
-template <class T, Form D, Form A, Form B, unsigned kScale>
+template <class T, Form D, Form A, Form B, unsigned kScale, bool kDisplaced>
 PENUMBRA_STENCIL lea(PENUMBRA_STENCIL_ARGUMENTS) {
-  u64 sum = address<A, B, kScale>(s, a, b);
+  u64 sum = address<A, B, kScale, kDisplaced>(s, a, b);
   put<T, D>(s, d, static_cast<T>(sum));
   PENUMBRA_CONTINUE(to_next);
 }
@@ -326,6 +338,16 @@ constexpr void list_tied_binary(List& list, Op op) {
     });
   });
 }
+/// Without flags.
+template <class F>
+constexpr void list_tied_value(List& list, Op op) {
+  auto add = [&]<class T>(T) {
+    list.add({.op = code_of(op), .width = kWidthOf<T>, .d = kRegister, .tied = true},
+             unary_tied<F, T, Effect::Value, kRegister>);
+  };
+  add(u32{});
+  add(u64{});
+}
 template <class F>
 constexpr void list_tied_unary(List& list, Op op) {
   each_width([&]<class T>(T) {
@@ -336,6 +358,18 @@ constexpr void list_tied_unary(List& list, Op op) {
       });
     });
   });
+}
+/// What keeps no more than it has to (B: the second operand's form).
+template <class F, Form B>
+constexpr void list_source(List& list, Op op) {
+  auto add = [&]<class T>(T) {
+    constexpr Effect E = Effect::ValueAndSource;
+    StencilKey key{.op = code_of(op), .width = kWidthOf<T>, .effect = E, .d = kRegister, .b = B};
+    key.tied = true;
+    list.add(key, binary_tied<F, T, E, kRegister, B>);
+  };
+  add(u32{});
+  add(u64{});
 }
 template <class F>
 constexpr void list_tied_carry(List& list, Op op) {
@@ -419,6 +453,14 @@ constexpr auto make_registers() {
   list_tied_binary<cpu::Mul>(list, Op::Mul);
   list_tied_unary<cpu::Not>(list, Op::Not);
   list_tied_unary<cpu::Neg>(list, Op::Neg);
+  list_tied_value<cpu::ByteSwap>(list, Op::ByteSwap);
+  list_source<cpu::Add, kRegister>(list, Op::Add);
+  list_source<cpu::Add, kSlot>(list, Op::Add);
+  list_source<cpu::Sub, kRegister>(list, Op::Sub);
+  list_source<cpu::Sub, kSlot>(list, Op::Sub);
+  list_source<cpu::Shl, kImmediate>(list, Op::Shl);
+  list_source<cpu::Shr, kImmediate>(list, Op::Shr);
+  list_source<cpu::Sar, kImmediate>(list, Op::Sar);
   list_tied_carry<cpu::AddCarry>(list, Op::AddCarry);
   list_tied_carry<cpu::SubBorrow>(list, Op::SubBorrow);
   list_compare<cpu::Add>(list, Op::Add);
@@ -452,6 +494,23 @@ constexpr auto make_registers() {
   list_apart<cpu::MulHighSigned>(list, Op::MulHighSigned);
   list_unary_apart<cpu::ByteSwap>(list, Op::ByteSwap);
   list_unary_apart<cpu::IsZero>(list, Op::IsZero);
+  list_unary_apart<cpu::Popcnt>(list, Op::Popcnt);
+  list_unary_apart<cpu::Lzcnt>(list, Op::Lzcnt);
+  list_unary_apart<cpu::Tzcnt>(list, Op::Tzcnt);
+  list_unary_apart<cpu::Blsi>(list, Op::Blsi);
+  list_unary_apart<cpu::Blsmsk>(list, Op::Blsmsk);
+  list_unary_apart<cpu::Blsr>(list, Op::Blsr);
+  list_unary_apart<cpu::Neg>(list, Op::Neg);
+  list_unary_apart<cpu::Not>(list, Op::Not);
+  list_apart<cpu::AndNot>(list, Op::AndNot);
+  list_apart<cpu::Crc32Byte>(list, Op::Crc32Byte);
+  list_apart<cpu::Crc32Word>(list, Op::Crc32Word);
+  list_apart<cpu::Crc32Doubleword>(list, Op::Crc32Doubleword);
+  list_apart<cpu::Crc32Quadword>(list, Op::Crc32Quadword);
+  list.add({.op = code_of(Op::BitScanForward), .d = kRegister, .a = kRegister, .b = kRegister},
+           scan<true>);
+  list.add({.op = code_of(Op::BitScanReverse), .d = kRegister, .a = kRegister, .b = kRegister},
+           scan<false>);
   return list;
 }
 
@@ -512,12 +571,15 @@ constexpr auto make_addresses() {
     each<kRegister, kSlot>([&]<Form D>() {
       each<kNone, kRegister, kSlot>([&]<Form A>() {
         StencilKey key{.op = code_of(Op::Lea), .width = kWidthOf<T>, .d = D, .a = A};
-        list.add(key, lea<T, D, A, kNone, 0>);
+        list.add(key, lea<T, D, A, kNone, 0, true>);
         each<kRegister, kSlot>([&]<Form B>() {
           key.b = B;
           each<0u, 1u, 2u, 3u>([&]<unsigned kScale>() {
             key.scale = kScale;
-            list.add(key, lea<T, D, A, B, kScale>);
+            key.wide = false;
+            list.add(key, lea<T, D, A, B, kScale, true>);
+            key.wide = true;
+            list.add(key, lea<T, D, A, B, kScale, false>);
           });
         });
       });

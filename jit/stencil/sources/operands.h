@@ -76,7 +76,7 @@ template <class F, Effect E, Form D, class T>
 }
 
 /// a + (b << scale) + displacement, at 64 bits: the displacement is sign-extended.
-template <Form A, Form B, unsigned kScale>
+template <Form A, Form B, unsigned kScale, bool kDisplaced = true>
 [[gnu::always_inline]] inline u64 address(CpuState* s, u64 a, u64 b) {
   u64 sum;
   if constexpr (A == Form::None && B == Form::None) {
@@ -84,7 +84,7 @@ template <Form A, Form B, unsigned kScale>
   } else {
     sum = get<u64, A, 'a'>(s, a) + (get<u64, B, 'b'>(s, b) << kScale);
     if constexpr (A == Form::Slot || B == Form::Slot) asm("" : "+r"(sum));
-    sum += reinterpret_cast<u64>(hole_displacement);
+    if constexpr (kDisplaced) sum += reinterpret_cast<u64>(hole_displacement);
   }
   asm("" : "+r"(sum));
   return sum;
