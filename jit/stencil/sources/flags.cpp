@@ -78,6 +78,8 @@ PENUMBRA_STENCIL branch_any(PENUMBRA_STENCIL_ARGUMENTS) {
   }
   PENUMBRA_TRY(Sub32)
   PENUMBRA_TRY(Sub64)
+  PENUMBRA_TRY(Logic32)
+  PENUMBRA_TRY(Logic64)
   PENUMBRA_TRY(Sub8)
   PENUMBRA_TRY(Explicit)
 #undef PENUMBRA_TRY
@@ -86,9 +88,17 @@ PENUMBRA_STENCIL branch_any(PENUMBRA_STENCIL_ARGUMENTS) {
 
 template <Condition C, Form D>
 PENUMBRA_STENCIL get_condition_any(PENUMBRA_STENCIL_ARGUMENTS) {
-  if (current_kind(s) != static_cast<u32>(FlagKind::Explicit)) PENUMBRA_CONTINUE(to_slow);
-  put<u64, D>(s, d, holds_of<FlagKind::Explicit, C>(s));
-  PENUMBRA_CONTINUE(to_next);
+  u32 kind = current_kind(s);
+#define PENUMBRA_TRY(name)                             \
+  if (kind == static_cast<u32>(FlagKind::name)) {      \
+    put<u64, D>(s, d, holds_of<FlagKind::name, C>(s)); \
+    PENUMBRA_CONTINUE(to_next);                        \
+  }
+  PENUMBRA_TRY(Sub32)
+  PENUMBRA_TRY(Sub64)
+  PENUMBRA_TRY(Explicit)
+#undef PENUMBRA_TRY
+  PENUMBRA_CONTINUE(to_slow);
 }
 
 template <Form D>

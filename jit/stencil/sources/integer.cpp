@@ -171,6 +171,17 @@ PENUMBRA_STENCIL scan(PENUMBRA_STENCIL_ARGUMENTS) {
   d = found;
   PENUMBRA_CONTINUE(to_next);
 }
+/// d where it is what is scanned, else b.
+template <bool kForward>
+PENUMBRA_STENCIL scan_tied(PENUMBRA_STENCIL_ARGUMENTS) {
+  u64 found = b;
+  if constexpr (kForward)
+    asm volatile("bsfq %1, %0" : "+r"(found) : "r"(d));
+  else
+    asm volatile("bsrq %1, %0" : "+r"(found) : "r"(d));
+  d = found;
+  PENUMBRA_CONTINUE(to_next);
+}
 /// d = c ? a : d
 template <class T, Form D, Form A, Form C>
 PENUMBRA_STENCIL select_tied(PENUMBRA_STENCIL_ARGUMENTS) {
@@ -511,6 +522,10 @@ constexpr auto make_registers() {
            scan<true>);
   list.add({.op = code_of(Op::BitScanReverse), .d = kRegister, .a = kRegister, .b = kRegister},
            scan<false>);
+  list.add({.op = code_of(Op::BitScanForward), .d = kRegister, .b = kRegister, .tied = true},
+           scan_tied<true>);
+  list.add({.op = code_of(Op::BitScanReverse), .d = kRegister, .b = kRegister, .tied = true},
+           scan_tied<false>);
   return list;
 }
 
