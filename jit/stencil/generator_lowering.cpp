@@ -368,6 +368,7 @@ void Generator::read_flags(const MicroOp& op) {
 
 /// From the host's flags, where these are the guest's.
 bool Generator::read_held(const MicroOp& op, StencilKey key, Operands operands) {
+  if (!variation_.host_flags) return false;
   bool held = op.op != Op::GetFlags && (cpu::flags_of(op.condition) & ~host_flags_) == 0;
   if (!held || (op.op != Op::BranchFlags && key.d != Form::Register)) return false;
   key.kind = FlagKind::None;
@@ -424,7 +425,7 @@ bool Generator::add_by_carry(const MicroOp& condition, const MicroOp& add) {
   bool adds = (add.op == Op::AddCarry || add.op == Op::SubBorrow) && add.d == add.a &&
               add.c == condition.d && condition.condition == cpu::Condition::B;
   bool held = (host_flags_ & cpu::Flag::kCf) != 0;
-  if (!adds || (!held && condition.reads == FlagKind::Dynamic)) return false;
+  if (!adds || !variation_.host_flags || (!held && condition.reads == FlagKind::Dynamic)) return false;
   StencilKey hold{.op = code_of(Special::HoldCarry), .kind = condition.reads};
   if (!held && !read_comparison(condition, hold, {})) {
     keep_cold_flags();

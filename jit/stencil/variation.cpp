@@ -20,6 +20,7 @@ Variation Variation::of(u64 seed) {
   variation.lodgers = choice(2) != 0;
   variation.cold_flags = choice(2) != 0;
   variation.shares_look_ups = choice(2) != 0;
+  variation.host_flags = choice(2) != 0;
   return variation;
 }
 

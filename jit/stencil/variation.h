@@ -16,6 +16,7 @@ struct Variation {
   bool lodgers = true;     ///< R8 to R15 may take the places of registers that a block hardly uses
   bool cold_flags = true;  ///< definitions of flags may be left to cold code
   bool shares_look_ups = true;  ///< accesses may go by anchors
+  bool host_flags = true;       ///< the host's flags may stand for the guest's
 
   /// 0: as above, which is the fastest. Even seeds choose the lowest level.
   static Variation of(u64 seed);
