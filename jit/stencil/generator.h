@@ -239,7 +239,7 @@ class Generator {
   void address(const MicroOp& op);
   void read_flags(const MicroOp& op);
   bool read_held(const MicroOp& op, StencilKey key, Operands operands);
-  bool read_comparison(const MicroOp& op, StencilKey key, Operands operands);
+  void hold_comparison(const MicroOp& op);
   void keep_cold_flags();
   void begin_instruction(const MicroOp& op);
   bool with_condition(const MicroOp& condition, const MicroOp& next);

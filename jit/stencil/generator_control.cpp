@@ -84,7 +84,8 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
   }
   flag_writers_ = 0;
   bool reads = op.op == Op::BranchFlags;
-  if (!reads || !(read_held(op, key, operands) || read_comparison(op, key, operands))) {
+  if (reads) hold_comparison(op);
+  if (!reads || !read_held(op, key, operands)) {
     if (reads) keep_cold_flags();
     must_emit(key, operands);
   }

@@ -355,7 +355,8 @@ void Generator::read_flags(const MicroOp& op) {
   Operands operands{.d = destination(op.d, Width::W64)};
   StencilKey key{.op = code_of(op.op), .d = operands.d.form, .kind = op.reads};
   if (op.op == Op::GetCondition) key.condition = op.condition;
-  if (read_held(op, key, operands) || read_comparison(op, key, operands)) return;
+  hold_comparison(op);
+  if (read_held(op, key, operands)) return;
   keep_cold_flags();
   if (!emit(key, operands)) {
     operands.d = in_memory(op.d);
@@ -381,23 +382,16 @@ void Generator::keep_cold_flags() {
   cold_flags_ = nullptr;
 }
 
-/// By the operands of the last comparison, if the flags are still its.
-bool Generator::read_comparison(const MicroOp& op, StencilKey key, Operands operands) {
-  if (!comparison_ || op.reads == FlagKind::Dynamic || op.op == Op::GetFlags) return false;
-  bool holds = key.op == code_of(Special::HoldCarry);
-  if (holds && cpu::family_of(op.reads) != cpu::FlagFamily::Sub) return false;
-  if (op.op == Op::BranchFlags || holds || key.d == Form::Register) {
-    operands.a = comparison_->a;
-    operands.b = comparison_->b;
-    operands.immediate = comparison_->immediate;
-    if (key.op != code_of(Op::Select)) key.width = comparison_->width;
-    key.a = operands.a.form;
-    key.b = operands.b.form;
-    if (!emit(key, operands)) return false;
-    host_flags_ = cpu::Flag::kArithmetic;
-    return true;
-  }
-  return false;
+/// The host's flags become those of the last comparison, if the guest's are still its.
+void Generator::hold_comparison(const MicroOp& op) {
+  bool held = (cpu::flags_of(op.condition) & ~host_flags_) == 0;
+  if (!variation_.host_flags) return;
+  if (held || !comparison_ || op.reads == FlagKind::Dynamic || op.op == Op::GetFlags) return;
+  Operands operands{.a = comparison_->a, .b = comparison_->b};
+  operands.immediate = comparison_->immediate;
+  StencilKey key{.op = code_of(Special::HoldComparison), .width = comparison_->width};
+  key.a = operands.a.form, key.b = operands.b.form, key.kind = op.reads;
+  if (emit(key, operands)) host_flags_ = cpu::Flag::kArithmetic;
 }
 
 /// GetCondition and what alone uses it, by the host's one instruction for both.
@@ -405,6 +399,7 @@ bool Generator::with_condition(const MicroOp& condition, const MicroOp& next) {
   bool pair = next.instruction == condition.instruction && is_temporary(condition.d);
   if (!pair) return false;
   begin_instruction(condition);
+  hold_comparison(condition);
   return select_by_condition(condition, next) || set_by_condition(condition, next) ||
          add_by_carry(condition, next);
 }
@@ -425,11 +420,11 @@ bool Generator::add_by_carry(const MicroOp& condition, const MicroOp& add) {
   bool adds = (add.op == Op::AddCarry || add.op == Op::SubBorrow) && add.d == add.a &&
               add.c == condition.d && condition.condition == cpu::Condition::B;
   bool held = (host_flags_ & cpu::Flag::kCf) != 0;
-  if (!adds || !variation_.host_flags || (!held && condition.reads == FlagKind::Dynamic)) return false;
-  StencilKey hold{.op = code_of(Special::HoldCarry), .kind = condition.reads};
-  if (!held && !read_comparison(condition, hold, {})) {
+  bool known = held || condition.reads != FlagKind::Dynamic;
+  if (!adds || !known || !variation_.host_flags) return false;
+  if (!held) {
     keep_cold_flags();
-    must_emit(hold, {});
+    must_emit({.op = code_of(Special::HoldCarry), .kind = condition.reads}, {});
   }
   Operands operands{.d = place_of(add.d)};
   operands.b = second(add, operands);
@@ -453,7 +448,7 @@ bool Generator::select_by_condition(const MicroOp& condition, const MicroOp& sel
   StencilKey key{.op = code_of(Op::Select), .width = select.width, .d = operands.d.form};
   key.c = operands.c.form, key.condition = condition.condition, key.kind = condition.reads;
   key.tied = true;
-  return read_held(condition, key, operands) || read_comparison(condition, key, operands);
+  return read_held(condition, key, operands);
 }
 
 void Generator::set_flags(const MicroOp& op) {

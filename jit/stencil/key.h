@@ -37,7 +37,8 @@ enum class Special : u16 {
   StoreAnchored,   ///< Store by the addend in d; Slow where that is 0
   LoadVectorAnchored,
   StoreVectorAnchored,
-  HoldCarry,  ///< the host's CF becomes that of the kind, or of a compared with b
+  HoldCarry,       ///< the host's CF becomes that of the kind
+  HoldComparison,  ///< the host's flags become those of the kind's comparison of a and b
 };
 
 struct StencilKey {

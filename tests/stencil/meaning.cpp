@@ -39,12 +39,6 @@ Way interpret(Scene& scene, std::span<const MicroOp> ops) {
 
 bool is_tied_select(const StencilKey& key) { return key.tied && op_of(key) == Op::Select; }
 
-/// Whether it reads the condition off the operands of a comparison, whose kind it has.
-bool reads_comparison(const StencilKey& key) {
-  bool reads =
-      op_of(key) == Op::BranchFlags || op_of(key) == Op::GetCondition || op_of(key) == Op::Select;
-  return reads && key.kind != FlagKind::Dynamic && key.a != Form::None;
-}
 /// TEST of a register with itself.
 bool is_test_of_itself(const StencilKey& key) {
   bool tests = op_of(key) == Op::BranchAnd || (op_of(key) == Op::And && key.d == Form::None);
@@ -57,18 +51,6 @@ bool is_carry(Op op) { return op == Op::AddCarry || op == Op::SubBorrow; }
 bool reads_host_flags(const StencilKey& key) {
   bool adds = is_carry(op_of(key)) && key.c == Form::None;
   return adds || (key.kind == FlagKind::None && op_of(key) != Op::KeepFlags);
-}
-
-MicroOp comparison(const Scene& scene) {
-  const StencilKey& key = scene.key;
-  bool subtracts = cpu::family_of(key.kind) == FlagFamily::Sub;
-  return {.op = subtracts ? Op::Sub : Op::And,
-          .width = static_cast<Width>(static_cast<u8>(key.kind) % 4),
-          .sets_flags = true,
-          .b_is_immediate = key.b == Form::Immediate,
-          .a = scene.slots[kA],
-          .b = scene.slots[kB],
-          .immediate = scene.immediate};
 }
 
 /// The micro-op of the key, its operands in the scene's slots.
@@ -103,24 +85,7 @@ MicroOp micro_op(const Scene& scene) {
   return op;
 }
 
-Outcome performed_by_comparison(Scene& scene) {
-  MicroOp op = micro_op(scene);
-  op.a = op.b = kNoSlot;
-  op.b_is_immediate = false;
-  if (op.op != Op::Select) return {.way = interpret(scene, std::array{op})};
-  u64 kept = load_from<u64>(reinterpret_cast<u8*>(&scene.state) + kConditionSlot);
-  MicroOp condition = op;
-  condition.op = Op::GetCondition;
-  condition.d = kConditionSlot;
-  op.a = scene.slots[kC];
-  op.b = op.d;
-  op.c = kConditionSlot;
-  Way way = interpret(scene, std::array{condition, op});
-  store_to(reinterpret_cast<u8*>(&scene.state) + kConditionSlot, kept);
-  return {.way = way};
-}
-
-/// The same where the host's flags are those that are read.
+/// Where the host's flags are those that are read.
 Outcome performed_by_host_flags(Scene& scene) {
   u8* condition = reinterpret_cast<u8*>(&scene.state) + kConditionSlot;
   cpu::CpuState& s = scene.state;
@@ -303,12 +268,10 @@ void prepare_micro_op(Scene& scene, std::mt19937_64& random) {
     scene.immediate = reinterpret_cast<u64>(scene.pages->bytes() + random() % kPageSize);
   }
   if (op_of(scene.key) == Op::CheckAligned) scene.immediate = bit(1 + random() % 5) - 1;
-  if (reads_comparison(scene.key)) interpret(scene, std::array{comparison(scene)});
 }
 
 std::optional<Outcome> perform(Scene& scene) {
   if (is_special(scene.key)) return perform_special(scene);
-  if (reads_comparison(scene.key)) return performed_by_comparison(scene);
   if (reads_host_flags(scene.key)) return performed_by_host_flags(scene);
   switch (translator::shape_of(op_of(scene.key))) {
     case Shape::Memory:

@@ -56,7 +56,7 @@ struct Scene {
   u64 immediate = 0;
   i32 displacement = 0;
   i64 left = 0;
-  u64 rdx = 0;  ///< in front, for stencils that find something there
+  u64 rdx = 0;         ///< in front, for stencils that find something there
   u32 host_flags = 0;  ///< arithmetic flags of the host in front
   Pages* pages = nullptr;
   FarLinkCache far_link;
@@ -74,7 +74,7 @@ struct Outcome {
   Way way = Way::Next;
   bool may_be_slow = false;               ///< Slow, with nothing changed, is right as well
   std::optional<u64> rcx = {}, rdx = {};  ///< where continuations look at them
-  std::optional<bool> carry = {};         ///< the host's, where the generator looks at it
+  u32 told = 0, flags = 0;                ///< of the host's flags those that the generator looks at
 };
 
 /// Fills the scene's operands with values that the key may meet; some are equal, in one slot.

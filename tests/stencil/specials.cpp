@@ -104,14 +104,19 @@ Outcome unit_pointers(Scene& scene) {
 
 Outcome hold_carry(Scene& scene) {
   const CpuState& s = scene.state;
-  if (scene.key.a != Form::None) {
-    u64 counts = mask(scene.key.width);
-    return {.carry = (scene.operand(kA) & counts) < (scene.operand(kB) & counts)};
-  }
   bool is_patch = cpu::is_partial(scene.key.kind);
   u64 result = is_patch ? s.flag_patch : s.flag_result;
   u32 flags = cpu::materialize(scene.key.kind, result, s.flag_source);
-  return {.carry = (flags & cpu::Flag::kCf) != 0};
+  return {.told = cpu::Flag::kCf, .flags = flags};
+}
+
+/// All but AF, which no condition asks for.
+Outcome hold_comparison(Scene& scene) {
+  u64 counts = mask(scene.key.width), b = scene.operand(kB) & counts;
+  bool subtracts = cpu::family_of(scene.key.kind) == cpu::FlagFamily::Sub;
+  u64 result = (subtracts ? scene.operand(kA) - b : scene.operand(kA) & b) & counts;
+  return {.told = cpu::Flag::kArithmetic & ~cpu::Flag::kAf,
+          .flags = cpu::materialize(scene.key.kind, result, b)};
 }
 
 Outcome probe(Scene& scene, bool writes) {
@@ -247,6 +252,8 @@ std::optional<Outcome> perform_special(Scene& scene) {
       return unit_pointers(scene);
     case Special::HoldCarry:
       return hold_carry(scene);
+    case Special::HoldComparison:
+      return hold_comparison(scene);
     case Special::ProbeRead:
       return probe(scene, false);
     case Special::ProbeWrite:

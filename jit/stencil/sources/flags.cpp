@@ -122,31 +122,16 @@ PENUMBRA_STENCIL set_flags(PENUMBRA_STENCIL_ARGUMENTS) {
   PENUMBRA_CONTINUE(to_next);
 }
 
-// -- conditions of a comparison whose operands are still there
-// ---------------------------------------------------------------------------------------------
+// -- the host's flags from a comparison whose operands are still there
+// -----------------------------------------------------------------------------------------
 
 /// What makes the flags of a kind from two operands.
 template <FlagKind K>
 using Comparing = std::conditional_t<cpu::family_of(K) == FlagFamily::Sub, cpu::Sub, cpu::And>;
 
-template <FlagKind K, Condition C, Form A, Form B>
-PENUMBRA_STENCIL get_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
+template <FlagKind K, Form A, Form B>
+PENUMBRA_STENCIL hold_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
   host_compare<Comparing<K>, KindType<K>, A, B>(s, a, b);
-  host_set<C>(d);
-  d = static_cast<u8>(d);
-  PENUMBRA_CONTINUE(to_next);
-}
-template <FlagKind K, Condition C, Form A, Form B>
-PENUMBRA_STENCIL branch_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
-  host_compare<Comparing<K>, KindType<K>, A, B>(s, a, b);
-  if (host_holds<C>()) PENUMBRA_CONTINUE(to_taken);
-  PENUMBRA_CONTINUE(to_next);
-}
-/// d = a and b compare ? c : d
-template <FlagKind K, Condition C, class T, Form A, Form B, Form From>
-PENUMBRA_STENCIL select_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
-  host_compare<Comparing<K>, KindType<K>, A, B>(s, a, b);
-  host_select<C, T, From>(s, d, c);
   PENUMBRA_CONTINUE(to_next);
 }
 
@@ -358,70 +343,17 @@ constexpr void each_comparison(F f) {
   f.template operator()<kSlot, kImmediate>();
 }
 
-/// Conditions that compilers ask for behind CMP (Sub) and TEST.
-template <FlagFamily F>
-constexpr void each_usual(auto f) {
-  using enum Condition;
-  each<Z, Nz, S, Ns, Le, Nle>(f);
-  if constexpr (F == FlagFamily::Sub) each<B, Nb, Be, Nbe, L, Nl>(f);
-}
-
 template <FlagFamily F>
 constexpr auto make_comparisons() {
   List list;
   each_width([&]<class T>(T) {
     constexpr FlagKind K = cpu::flag_kind(F, kWidthOf<T>);
-    each_usual<F>([&]<Condition C>() {
-      each_comparison([&]<Form A, Form B>() {
-        StencilKey key{.width = kWidthOf<T>, .a = A, .b = B, .condition = C, .kind = K};
-        key.op = code_of(Op::BranchFlags);
-        list.add(key, branch_comparison<K, C, A, B>);
-        key.op = code_of(Op::GetCondition);
-        key.d = kRegister;
-        list.add(key, get_comparison<K, C, A, B>);
-      });
-    });
-  });
-  return list;
-}
-
-/// The host's CF becomes that of a comparison.
-template <FlagKind K, Form A, Form B>
-PENUMBRA_STENCIL hold_comparison(PENUMBRA_STENCIL_ARGUMENTS) {
-  host_compare<cpu::Sub, KindType<K>, A, B>(s, a, b);
-  PENUMBRA_CONTINUE(to_next);
-}
-constexpr auto make_carries() {
-  List list;
-  each_width([&]<class T>(T) {
-    constexpr FlagKind K = cpu::flag_kind(FlagFamily::Sub, kWidthOf<T>);
     each_comparison([&]<Form A, Form B>() {
-      StencilKey key{.op = code_of(Special::HoldCarry), .width = kWidthOf<T>, .a = A, .b = B};
+      StencilKey key{.op = code_of(Special::HoldComparison), .width = kWidthOf<T>, .a = A, .b = B};
       key.kind = K;
       list.add(key, hold_comparison<K, A, B>);
     });
   });
-  return list;
-}
-
-constexpr auto make_selections() {
-  List list;
-  auto add = [&]<FlagKind K, class T>(T) {
-    each_usual<FlagFamily::Sub>([&]<Condition C>() {
-      each_comparison([&]<Form A, Form B>() {
-        each<kRegister, kSlot>([&]<Form From>() {
-          StencilKey key{
-              .op = code_of(Op::Select), .width = kWidthOf<T>, .a = A, .b = B, .c = From};
-          key.d = kRegister, key.condition = C, key.kind = K, key.tied = true;
-          list.add(key, select_comparison<K, C, T, A, B, From>);
-        });
-      });
-    });
-  };
-  add.template operator()<FlagKind::Sub32>(u32{});
-  add.template operator()<FlagKind::Sub32>(u64{});
-  add.template operator()<FlagKind::Sub64>(u32{});
-  add.template operator()<FlagKind::Sub64>(u64{});
   return list;
 }
 
@@ -451,8 +383,6 @@ constexpr auto make_held() {
 PENUMBRA_LIST kHeld = listed<make_held>();
 PENUMBRA_LIST kSubComparisons = listed<make_comparisons<FlagFamily::Sub>>();
 PENUMBRA_LIST kAndComparisons = listed<make_comparisons<FlagFamily::Logic>>();
-PENUMBRA_LIST kCarries = listed<make_carries>();
-PENUMBRA_LIST kSelections = listed<make_selections>();
 PENUMBRA_LIST kKnown = listed<make_known>();
 PENUMBRA_LIST kAny = listed<make_any>();
 PENUMBRA_LIST kFusedSub = listed<make_fused<cpu::Sub>>();

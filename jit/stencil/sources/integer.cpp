@@ -202,6 +202,8 @@ PENUMBRA_STENCIL move(PENUMBRA_STENCIL_ARGUMENTS) {
     if constexpr (sizeof(T) == 1) asm("movb %1, %0" : "=m"(to) : "i"(hole_immediate));
     if constexpr (sizeof(T) == 2) asm("movw %1, %0" : "=m"(to) : "i"(hole_immediate));
     if constexpr (sizeof(T) == 8) asm("movq %1, %0" : "=m"(to) : "i"(hole_immediate));
+  } else if constexpr (D == kRegister && A == kRegister && sizeof(T) == 1) {
+    asm("movb %b1, %b0" : "+r"(d) : "r"(a));
   } else {
     put<T, D>(s, d, get<T, A, 'a'>(s, a));
   }
