@@ -35,6 +35,9 @@ struct Straight {
   void charge(u64 bytes) const { ctx.environment.charge_repeat(bytes); }
 };
 
+/// Whether all iterations may run at once.
+bool is_allowed(CpuContext& ctx) { return ctx.state.reg(Reg::Rcx) <= cpu::iterations_allowed(ctx); }
+
 struct Movs {
   static Expected<bool> element(const StringWalk& walk) {
     TRY_ASSIGN(u64 value, walk.load(walk.operands().memory.segment, Reg::Rsi));
@@ -165,15 +168,23 @@ struct Cmps {
 }  // namespace
 
 Outcome movs_string(CpuContext& ctx, const Operands& ops) {
-  return run_straight<StraightMovs>(ctx.state, Straight{ctx}, ops) ? Next::Continue
-                                                                   : run_string<Movs>(ctx, ops);
+  return is_allowed(ctx) && run_straight<StraightMovs>(ctx.state, Straight{ctx}, ops)
+             ? Next::Continue
+             : run_string<Movs>(ctx, ops);
 }
 Outcome stos_string(CpuContext& ctx, const Operands& ops) {
-  return run_straight<StraightStos>(ctx.state, Straight{ctx}, ops) ? Next::Continue
-                                                                   : run_string<Stos>(ctx, ops);
+  return is_allowed(ctx) && run_straight<StraightStos>(ctx.state, Straight{ctx}, ops)
+             ? Next::Continue
+             : run_string<Stos>(ctx, ops);
 }
 Outcome lods_string(CpuContext& ctx, const Operands& ops) { return run_string<Lods>(ctx, ops); }
-Outcome scas_string(CpuContext& ctx, const Operands& ops) { return run_string<Scas>(ctx, ops); }
-Outcome cmps_string(CpuContext& ctx, const Operands& ops) { return run_string<Cmps>(ctx, ops); }
+Outcome scas_string(CpuContext& ctx, const Operands& ops) {
+  return search_straight<StraightScas>(ctx.state, Straight{ctx}, ops) ? Next::Continue
+                                                                      : run_string<Scas>(ctx, ops);
+}
+Outcome cmps_string(CpuContext& ctx, const Operands& ops) {
+  return search_straight<StraightCmps>(ctx.state, Straight{ctx}, ops) ? Next::Continue
+                                                                      : run_string<Cmps>(ctx, ops);
+}
 
 }  // namespace penumbra::cpu::ops

@@ -108,9 +108,16 @@ struct MoveMask {
     }
   }
   template <Width W>
-  [[gnu::always_inline]] static u64 eval(V256 a, u8 immediate) {
+  [[gnu::always_inline]] static u64 eval(V256 a, [[maybe_unused]] u8 immediate) {
+#ifdef __AVX2__
+    if constexpr (sizeof(Lane) == 1) return static_cast<u32>(_mm256_movemask_epi8(a));
+    if constexpr (sizeof(Lane) == 4)
+      return static_cast<u32>(_mm256_movemask_ps(_mm256_castsi256_ps(a)));
+    return static_cast<u32>(_mm256_movemask_pd(_mm256_castsi256_pd(a)));
+#else
     u64 high = eval<W>(halves(a).high, immediate);
     return eval<W>(halves(a).low, immediate) | high << (sizeof(V128) / sizeof(Lane));
+#endif
   }
 };
 using Pmovmskb = MoveMask<u8>;

@@ -1,4 +1,6 @@
 // LDMXCSR and STMXCSR (SDM 2). Engines make CpuState::mxcsr current around them.
+#include "cpu/vector/control.h"
+
 #include "cpu/operand_access.h"
 #include "cpu/semantics/fp_environment.h"
 #include "cpu/vector/availability.h"

@@ -128,8 +128,10 @@ bool Baseline::stop_before(CpuState& s, const Site& site, Stop stop) {
 namespace {
 
 /// What is quick and computes nothing in floating point.
-bool leaves_unit_alone(Site::Kind kind) {
-  return kind == Site::Kind::Linear || kind == Site::Kind::Divide;
+bool leaves_unit_alone(const Site& site) {
+  bool moves =
+      site.kind == Site::Kind::Call && (site.call->call.effects & translator::kStraight) != 0;
+  return moves || site.kind == Site::Kind::Linear || site.kind == Site::Kind::Divide;
 }
 
 }  // namespace
@@ -152,7 +154,7 @@ void Baseline::set_unit_pointers(CpuState& s, const Site& site) {
 const u8* Baseline::slow_path(CpuState& s, const Site& site) {
   ++slow_paths_[static_cast<size_t>(site.kind)];
   if (site.unit_mark != Site::kNoMark) set_unit_pointers(s, site);
-  if (!leaves_unit_alone(site.kind)) take_back_unit(s);
+  if (!leaves_unit_alone(site)) take_back_unit(s);
   if (goes_on(s, site)) return kBehindSite;
   take_back_unit(s);
   return stop_ == Stop::Retired || stop_ == Stop::Fault ? settle(s) : nullptr;

@@ -60,6 +60,7 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   instruction_ = 0;
   cold_flags_ = nullptr;
   skipped_check_ = unchecked_target_ = false;
+  zero_used_ = nullptr;
   block->memory = &memory;
   block->code = memory.executable(out_);
 
@@ -73,6 +74,8 @@ std::unique_ptr<NativeBlock> Generator::generate(CodeSource::Translated&& transl
   open_anchors_ = 0;
   choose_lodgers();
   take_lodgers();
+  choose_loop_vectors();
+  take_loop_vectors();
   body_ = out_;
   loop_jumps_.clear();
   loop_exits_ = {};
@@ -263,7 +266,8 @@ void Generator::emit_cold_calls() {
       bytes({0x48, 0x8d, 0xad});
       word<i32>(-cold.popped);
     }
-    call_slow(cold.site, cold.store ? thunks_.slow_store : thunk_of(sites_[cold.site]));
+    const u8* thunk = cold.thunk != nullptr ? cold.thunk : thunk_of(sites_[cold.site]);
+    call_slow(cold.site, cold.store ? thunks_.slow_store : thunk);
     if (cold.store) harmless_store(cold);
     connect(open_jump(kJump), cold.resume);
   }
@@ -309,13 +313,16 @@ void Generator::emit_loop_entry() {
 void Generator::emit_entry_exits() {
   auto emit = [&](NativeBlock::Entry& entry, const Fields& exits, const Tenants& tenants) {
     if (entry.code == nullptr) return;
+    auto clean_up = [&] {
+      if (&entry == &block_->again) store_loop_vectors();
+      tenants_ = tenants;
+      give_back();
+    };
     entry.stale = memory_->executable(out_);
-    tenants_ = tenants;
-    give_back();
+    clean_up();
     emit_leave({}, block_, thunks_.leave_stale);
     for (u8* field : exits) connect(field, out_);
-    tenants_ = tenants;
-    give_back();
+    clean_up();
     emit_leave({}, block_, thunks_.leave_slice);
   };
   emit(block_->start, entry_exits_, kResidents);
@@ -342,6 +349,7 @@ void Generator::emit_exits() {
       word<u32>(exits_[i].unused);
     }
     if (exits_[i].loops) {
+      load_loop_vectors();
       connect(open_jump(kJump), memory_->writable_of(block_->again.code));
     } else {
       exit_jump(i);

@@ -88,6 +88,14 @@ class Generator {
     bool is_newer = false;  ///< than the slot
     u32 used = 0;
   };
+  /// A vector that stays in its register around the block's loop.
+  struct LoopVector {
+    Slot slot = translator::kNoSlot;
+    u8 number = 0;  ///< of the guest's register
+    u8 host = 0;
+    bool is_wide = false;
+    bool is_written = false;
+  };
   struct Operands {
     Place d, a, b, c;
     u64 immediate = 0;
@@ -104,7 +112,8 @@ class Generator {
     const MicroOp* flags = nullptr;      ///< to be made first
     std::optional<Operands> store = {};  ///< c and the immediate
     Tenants tenants = kResidents;
-    i32 popped = 0;  ///< bytes that go back to the stack first
+    i32 popped = 0;             ///< bytes that go back to the stack first
+    const u8* thunk = nullptr;  ///< another than that of slow paths
   };
   /// Code behind the straight code: an access whose anchor is 0, by its own look-up.
   struct ColdLookup {
@@ -151,6 +160,7 @@ class Generator {
   void move_tenants(const Tenants& those, bool store);
   void take_lodgers();
   void give_back();
+  bool goes_to_start(const MicroOp& op) const;
   bool loops_to(u64 target) const;
   bool loops(const MicroOp& last) const;
   Place destination(Slot slot, Width width);
@@ -200,9 +210,21 @@ class Generator {
                        u32& avoid);
   void narrow_vector(u32 host, Slot slot);
   bool clear_upper(const MicroOp& op);
+  void clear_upper_in_slot(const MicroOp& op);
   Place loaded_vector(const MicroOp& op);
   void finish_load(u32 site, const MicroOp& op, const Place& place);
   void list_vectors(Site& site);
+
+  // -- vectors around a loop (generator_loop.cpp)
+  void choose_loop_vectors();
+  void use_in_loop(const MicroOp& op, Slot unit, Slot slot, bool wide, u64& in_part);
+  void take_loop_vectors();
+  void record_loop_vector(const LoopVector& each);
+  void load_loop_vectors();
+  void load_loop_vector(const LoopVector& each);
+  void store_loop_vectors();
+  void settle_loop_vectors();
+  bool settle_loop_vector(const LoopVector& each);
 
   // -- emission
   bool emit(const StencilKey& key, const Operands& operands);
@@ -254,6 +276,7 @@ class Generator {
   void vector(const MicroOp& op);
   void execute(const MicroOp& op);
   void slow_operation(const MicroOp& op, Site::Kind kind);
+  void string_operation(const translator::CallSite& call, u32 site);
   void flag_state(const MicroOp& op);
   void store_flag_state(cpu::FlagState known);
   void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
@@ -277,6 +300,7 @@ class Generator {
 
   // -- x87 (generator_x87.cpp)
   bool unit_operation(const MicroOp& op);
+  bool store_mxcsr(const MicroOp& op);
   Fields unit_probe(const MicroOp& op, bool stores, u32 size);
   Fields unit_masks();
   void unit_flags();
@@ -347,8 +371,11 @@ class Generator {
   u32 vector_clock_ = 0;
   bool skipped_check_ = false;     ///< told_by_store(), in front of the CheckTarget that follows
   bool unchecked_target_ = false;  ///< of the dynamic jump that ends the block
-  const MicroOp* next_ = nullptr;  ///< behind that which is lowered
-  bool has_avx_;                   ///< of the stencils' level
+  std::vector<LoopVector> loop_vectors_;
+  u32 zero_host_ = 0;                   ///< a vector register that is zero
+  const MicroOp* zero_used_ = nullptr;  ///< the micro-op up to which that is so
+  const MicroOp* next_ = nullptr;       ///< behind that which is lowered
+  bool has_avx_;                        ///< of the stencils' level
 };
 
 }  // namespace penumbra::jit

@@ -24,7 +24,7 @@ void Generator::store_flag_state(cpu::FlagState known) {
 }
 
 void Generator::jump(const MicroOp& op) {
-  write_back_vectors();
+  loops_to(op.immediate) ? settle_loop_vectors() : write_back_vectors();
   store_unit_pointers();
   store_flag_state(op.flags_before);
   loops_to(op.immediate) ? loop_jump() : exit_jump(new_exit(op.immediate));
@@ -78,9 +78,11 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
     cold_flags_ = op.cold_flags ? &op : nullptr;
   }
   if (op.op == Op::BranchFlags) operands.a = {}, key.a = Form::None;
+  u64 target = fused ? static_cast<u64>(static_cast<i64>(op.displacement)) : op.immediate;
   if (otherwise != nullptr) {
     store_flag_state(otherwise->flags_before);
-    write_back_vectors();
+    bool repeats = loops_to(target) || loops_to(otherwise->immediate);
+    repeats ? settle_loop_vectors() : write_back_vectors();
   }
   flag_writers_ = 0;
   bool reads = op.op == Op::BranchFlags;
@@ -96,10 +98,10 @@ void Generator::branch(const MicroOp& op, const MicroOp* otherwise) {
   if (!continuations(HoleKind::Slow).empty()) {
     cold_call(new_site(op, Site::Kind::ExplicitFlags), start);
   }
-  u64 target = fused ? static_cast<u64>(static_cast<i64>(op.displacement)) : op.immediate;
   if (otherwise == nullptr) return side_exit(op, target, std::move(taken));
   if (!taken.empty()) leave_by(target, std::move(taken));  // else it never holds
   if (loops_to(otherwise->immediate)) return loop_jump();
+  write_back_vectors();
   give_back();
   exit_jump(new_exit(otherwise->immediate));
 }
@@ -112,7 +114,9 @@ void Generator::leave_by(u64 target, Fields taken) {
   }
   Exit& exit = exits_[new_exit(target)];
   exit.tenants = tenants_;
-  bool direct = taken.size() == 1 && target < kPageSize && tenants_ == kResidents;
+  exit.vectors = newer_vectors();
+  bool direct =
+      taken.size() == 1 && target < kPageSize && tenants_ == kResidents && exit.vectors.empty();
   if (direct) {
     exit.field = taken[0];
   } else {

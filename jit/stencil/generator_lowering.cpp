@@ -131,7 +131,7 @@ void Generator::lower_kept(const MicroOp& op) {
     case Shape::Control:
       if (op.op == Op::Jump) return jump(op);
       if (op.op == Op::JumpDynamic) return jump_dynamic(op);
-      if (op.op == Op::Call && unit_operation(op)) return;
+      if (op.op == Op::Call && (unit_operation(op) || store_mxcsr(op))) return;
       return slow_operation(op, op.op == Op::Call ? Site::Kind::Call : Site::Kind::Raise);
     default:
       return vector(op);
@@ -574,8 +574,39 @@ void Generator::slow_operation(const MicroOp& op, Site::Kind kind) {
     sites_[site].third = op.c;
   }
   bool straight = kind == Site::Kind::Call && may_be_straight(ir_->calls[op.immediate], ir_->mode);
-  call_slow(site, straight ? thunks_.straight : thunks_.slow);
-  if (kind == Site::Kind::Call && !straight) unit_mark_ = Site::kNoMark;
+  if (straight) return string_operation(ir_->calls[op.immediate], site);
+  call_slow(site);
+  if (kind == Site::Kind::Call) unit_mark_ = Site::kNoMark;
+}
+
+/// Few bytes here, more in C++.
+void Generator::string_operation(const translator::CallSite& call, u32 site) {
+  bool copies = call.call.effects & translator::CopiesStraight;
+  bool fills = call.call.effects & translator::FillsStraight;
+  Segment segment = call.operands.memory.segment;
+  bool has_base = copies && (segment == Segment::Fs || segment == Segment::Gs);
+  if ((!copies && !fills) || has_base) return call_slow(site, thunks_.straight);
+  constexpr Slot kRax = translator::gpr_slot(0), kRcx = translator::gpr_slot(1),
+                 kRsi = translator::gpr_slot(6), kRdi = translator::gpr_slot(7);
+  must_emit({.op = code_of(copies ? Special::ShortMovs : Special::ShortStos),
+             .width = call.operands.width,
+             .a = Form::Register,
+             .b = Form::Register,
+             .c = Form::Register,
+             .writes_left = true},
+            {.a = place_of(kRcx), .b = place_of(kRdi), .c = place_of(copies ? kRsi : kRax)});
+  Fields slow = continuations(HoleKind::Slow);
+  auto advance = [&](Slot slot) {
+    address({.op = Op::Lea,
+             .scale = static_cast<u8>(call.operands.width),
+             .d = slot,
+             .a = slot,
+             .b = kRcx});
+  };
+  if (copies) advance(kRsi);
+  advance(kRdi);
+  pure({.op = Op::Move, .d = kRcx});
+  cold_calls_.push_back({.from = slow, .resume = out_, .site = site, .thunk = thunks_.straight});
 }
 
 }  // namespace penumbra::jit

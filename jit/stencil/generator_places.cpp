@@ -63,7 +63,7 @@ void Generator::choose_lodgers() {
   if (!variation_.lodgers) return;
   for (const MicroOp& op : ir_->ops) {
     if (op.op == Op::Call) return;  // its operands are not counted
-    if (target_of(op) == ir_->start) gain = kGainInLoop;
+    if (goes_to_start(op)) gain = kGainInLoop;
     for (Slot slot : {op.d, op.a, op.b_is_immediate ? kNoSlot : op.b, op.c}) {
       if (auto number = gpr_number(slot)) ++uses[*number];
     }
@@ -106,9 +106,15 @@ void Generator::give_back() {
   tenants_ = kResidents;
 }
 
-/// Whether a jump there is one to the block's own start that need not give back its lodgers.
+/// Whether a jump or branch repeats the block.
+bool Generator::goes_to_start(const MicroOp& op) const {
+  return target_of(op) == ir_->start && !ir_->crosses_page;
+}
+
+/// Whether a jump there is one to the block's own start that keeps registers as they are assigned.
 bool Generator::loops_to(u64 target) const {
-  return tenants_ != kResidents && target == ir_->start && !ir_->crosses_page;
+  bool keeps = lodgers_ == kResidents ? !loop_vectors_.empty() : tenants_ == lodgers_;
+  return keeps && target == ir_->start && !ir_->crosses_page;
 }
 /// The same of a micro-op at the block's end.
 bool Generator::loops(const MicroOp& last) const {

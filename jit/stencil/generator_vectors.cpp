@@ -267,14 +267,32 @@ void Generator::narrow_vector(u32 host, Slot slot) {
                {.d = place, .a = place});
 }
 
-/// False where the slot is in memory.
+/// False where no register clears it.
 bool Generator::clear_upper(const MicroOp& op) {
+  if (!has_avx_) return false;
   auto at = vector_at(op.d);
-  if (!at || !has_avx_) return false;
+  if (!at) {
+    clear_upper_in_slot(op);
+    return true;
+  }
+  if (zero_used_ != nullptr && zero_used_ + 1 == &op) zero_used_ = &op;
   Vector& held = vectors_[*at];
   if (held.is_wide && !held.is_upper_zero) narrow_vector(*at, op.d);
   held.is_wide = held.is_upper_zero = held.is_newer = true;
   return true;
+}
+
+/// VZEROUPPER is a row of these: one register is zero for all.
+void Generator::clear_upper_in_slot(const MicroOp& op) {
+  bool has_zero = zero_used_ != nullptr && zero_used_ + 1 == &op;
+  if (!has_zero) zero_host_ = take_vector(0);
+  zero_used_ = &op;
+  Place zero{Form::Register, static_cast<Host>(zero_host_), kNoSlot, true};
+  StencilKey clear{.op = code_of(Op::Pxor), .width = Width::W128, .d = Form::Register};
+  clear.a = clear.b = Form::Register;
+  if (!has_zero) copy_stencil(*stencils_.find(clear.encode()), {.d = zero, .a = zero, .b = zero});
+  Slot upper = static_cast<Slot>(op.d + kUnit / 2);
+  store_vector({upper, static_cast<u8>(zero_host_), false});
 }
 
 /// The register for a vector that is loaded. The old value is needed where the load faults.

@@ -48,7 +48,7 @@ struct UnitInstruction {
   }
   /// Whether it is one of those that leave the pointers alone.
   bool is_control() const {
-    return waits_only() || loads_control() || stores_status() || is(0xd9, 7) || is(0xdd, 7) ||
+    return loads_control() || stores_status() || is(0xd9, 7) || is(0xdd, 7) ||
            is_register(0xdb, 0xe2);
   }
 };
@@ -72,6 +72,11 @@ bool Generator::unit_operation(const MicroOp& op) {
   bool available = !ir_->mode.has(CodeMode::kTaskSwitched) && !ir_->mode.has(CodeMode::kEmulation);
   bool direct = !in.memory || op.a != kNoSlot;
   if (!(call.call.effects & translator::RunsOnUnit) || !available || !direct) return false;
+  if (in.waits_only()) {
+    must_emit({.op = code_of(Special::CheckWait)}, {});
+    cold_call(new_site(op, Site::Kind::Call), out_);
+    return true;
+  }
   evict_vectors();  // an MMX register may be among them
   comparison_.reset();
   u32 site = new_site(op, Site::Kind::Call);
@@ -84,7 +89,7 @@ bool Generator::unit_operation(const MicroOp& op) {
   if (in.loads_control()) also(unit_masks());
   if (in.memory) {
     bytes({static_cast<u8>(0xd8 | in.escape), static_cast<u8>(in.reg() << 3 | 1)});  // [rcx]
-  } else if (!in.waits_only()) {
+  } else {
     bytes({static_cast<u8>(0xd8 | in.escape), in.modrm});
   }
   if (in.stores_status()) {
@@ -100,6 +105,19 @@ bool Generator::unit_operation(const MicroOp& op) {
     mark_unit(call.operands);
   }
   cold_calls_.push_back({slow, out_, site});
+  return true;
+}
+
+/// STMXCSR. False: nothing is emitted.
+bool Generator::store_mxcsr(const MicroOp& op) {
+  const translator::CallSite& call = ir_->calls[op.immediate];
+  if (!(call.call.effects & translator::StoresMxcsr) || op.a == kNoSlot) return false;
+  u32 site = new_site(op, Site::Kind::Call);
+  Fields slow = unit_probe(op, true, 4);
+  must_emit({.op = code_of(Special::StoreMxcsr), .a = Form::Register},
+            {.a = {Form::Register, Host::Rcx, kNoSlot}});
+  cold_call(site, out_);
+  cold_calls_.back().from = slow;
   return true;
 }
 

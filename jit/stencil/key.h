@@ -27,7 +27,8 @@ enum class Special : u16 {
   StoreAt,         ///< stores c at the host address a
   StoreVectorAt,   ///< the same of a vector
   CheckUnit,       ///< Slow unless the x87 state is on the host's unit
-  CheckPending,    ///< Slow where it is, or an x87 exception is pending
+  CheckWait,       ///< Slow where an x87 exception is pending
+  CheckPending,    ///< Slow where the state is on the host's unit, or an x87 exception is pending
   UnitPointers,    ///< FIP = code base + displacement, FOP = immediate, FDS = a where there is one
   ProbeRead,       ///< rcx = host address of what may be read at an address, which is in rdx
   ProbeWrite,      ///< the same to be written; W128 stands for ten bytes
@@ -39,6 +40,9 @@ enum class Special : u16 {
   StoreVectorAnchored,
   HoldCarry,       ///< the host's CF becomes that of the kind
   HoldComparison,  ///< the host's flags become those of the kind's comparison of a and b
+  ShortMovs,       ///< REP MOVS of a elements of at most 64 bytes, to b from c; Slow: not so simple
+  ShortStos,       ///< REP STOS, to b with c
+  StoreMxcsr,      ///< stores the guest's MXCSR at the host address a
 };
 
 struct StencilKey {

@@ -6,9 +6,6 @@
 namespace penumbra::jit {
 namespace {
 
-using translator::CopiesStraight;
-using translator::FillsStraight;
-
 /// instructions_left may be short by the rest of the block: then fewer iterations are allowed.
 struct ViewInForce {
   cpu::CpuState& s;
@@ -28,16 +25,23 @@ struct ViewInForce {
 bool may_be_straight(const translator::CallSite& call, CodeMode mode) {
   bool simple = mode.is_long() && call.operands.repeat != Repeat::None &&
                 call.operands.address_width == Width::W64;
-  return simple && (call.call.effects & (CopiesStraight | FillsStraight));
+  return simple && (call.call.effects & translator::kStraight);
 }
 
 extern "C" bool penumbra_perform_straight(cpu::CpuState* s, const Site* site) {
   if (s->reg(cpu::Reg::Rcx) == 0) return true;
-  const translator::CallSite& call = *site->call;
+  const penumbra::Operands& operands = site->call->operands;
   ViewInForce host{*s};
-  return call.call.effects & CopiesStraight
-             ? cpu::run_straight<cpu::StraightMovs>(*s, host, call.operands)
-             : cpu::run_straight<cpu::StraightStos>(*s, host, call.operands);
+  switch (site->call->call.effects & translator::kStraight) {
+    case translator::CopiesStraight:
+      return cpu::run_straight<cpu::StraightMovs>(*s, host, operands);
+    case translator::FillsStraight:
+      return cpu::run_straight<cpu::StraightStos>(*s, host, operands);
+    case translator::ScansStraight:
+      return cpu::search_straight<cpu::StraightScas>(*s, host, operands);
+    default:
+      return cpu::search_straight<cpu::StraightCmps>(*s, host, operands);
+  }
 }
 
 }  // namespace penumbra::jit

@@ -1,7 +1,7 @@
-// REP MOVS and REP STOS straight from generated code, which keeps its registers over the call.
+// REP string instructions straight from generated code, which keeps its registers over the call.
 //
-// Only the simplest case (cpu/integer/straight_strings.h) by what the view in force grants; nothing
-// is done where it is not that simple, and the named operation is called as any other.
+// Only the simplest case (cpu/integer/straight_strings.h) by what the view in force grants; where
+// it is not that simple, the named operation is called as any other and does the rest.
 #pragma once
 
 #include "cpu/state.h"

@@ -3,6 +3,7 @@
 
 #include "cpu/ops.h"
 #include "cpu/semantics/fp_environment.h"
+#include "cpu/vector/control.h"
 #include "cpu/vector/mmx_conversion.h"
 #include "tests/cpu/fake_machine.h"
 

@@ -1,4 +1,5 @@
 // The contracts of the stencils that are no micro-op, from jit/stencil/key.h.
+#include "cpu/semantics/fp_environment.h"
 #include "tests/stencil/scene.h"
 
 namespace penumbra::jit::test {
@@ -83,8 +84,21 @@ Outcome store_at(Scene& scene) {
   return {};
 }
 
+/// The runner's MXCSR is the guest's; what an earlier run has left sticky is on the host only.
+Outcome store_mxcsr(Scene& scene) {
+  u32 value = scene.state.mxcsr | (cpu::fp_environment::read_host() & cpu::Mxcsr::kSticky);
+  std::memcpy(reinterpret_cast<u8*>(scene.value(kA)), &value, sizeof value);
+  scene.state.slow_linear =
+      cpu::fp_environment::read_host() | (scene.state.slow_linear & 0xffff'ffff'0000'0000);
+  return {};
+}
+
 Outcome check_unit(Scene& scene) {
   return {.way = scene.state.x87_on_host ? Way::Next : Way::Slow};
+}
+
+Outcome check_wait(Scene& scene) {
+  return {.way = (scene.state.x87.status & 0x80) != 0 ? Way::Slow : Way::Next};
 }
 
 Outcome check_pending(Scene& scene) {
@@ -177,6 +191,43 @@ void prepare_anchor(Scene& scene, std::mt19937_64& random) {
   store_to(scene.at(anchor_operand(scene.key)), addend);
 }
 
+/// One element after the other; what is not that simple is left alone.
+Outcome short_string(Scene& scene, bool copies) {
+  CpuState& s = scene.state;
+  const mmu::ShadowTable& table = scene.pages->table();
+  u64 element = bytes(scene.key.width), count = scene.value(kA), size = count * element;
+  if (count > 64 / element || s.flag(cpu::Flag::kDf) || scene.left < 8) return {.way = Way::Slow};
+  if (count == 0) return {};
+  u8* from = copies ? table.for_read(scene.value(kC), static_cast<u32>(size)) : scene.at(kC);
+  u8* to = table.for_write(scene.value(kB), static_cast<u32>(size));
+  bool repeats = copies && to >= from && to < from + size;
+  if (from == nullptr || to == nullptr || repeats) return {.way = Way::Slow};
+  for (u64 i = 0; i < count; ++i) {
+    std::memmove(to + i * element, copies ? from + i * element : from, element);
+  }
+  u64 charged = s.repeat_bytes + size;
+  scene.left -= static_cast<i64>(charged / 64);
+  s.repeat_bytes = charged % 64;
+  return {};
+}
+
+u64 near_page_end(std::mt19937_64& random) {
+  u64 page = Pages::kPages[random() % std::size(Pages::kPages)];
+  return page + (coin(random) ? random() % 128 : kPageSize - random() % 80);
+}
+
+void prepare_short_string(Scene& scene, std::mt19937_64& random) {
+  CpuState& s = scene.state;
+  s.rflags = random() % 8 == 0 ? cpu::Flag::kDf | 2 : 2;
+  s.repeat_bytes = random() % 64;
+  scene.left = static_cast<i64>(random() % 64);
+  scene.slots = {translator::gpr_slot(8), translator::gpr_slot(1), translator::gpr_slot(7),
+                 translator::gpr_slot(6)};
+  store_to(scene.at(kA), random() % (72 / bytes(scene.key.width)));
+  store_to(scene.at(kB), near_page_end(random));
+  store_to(scene.at(kC), near_page_end(random));
+}
+
 }  // namespace
 
 u32 anchor_operand(const StencilKey& key) {
@@ -211,12 +262,16 @@ void prepare_special(Scene& scene, std::mt19937_64& random) {
       break;
     case Special::StoreAt:
     case Special::StoreVectorAt:
+    case Special::StoreMxcsr:
       store_to(scene.at(kA), scene.pages->bytes() + random() % kPageSize);
       break;
     case Special::AnchorRead:
     case Special::AnchorWrite:
       scene.immediate = random() % 256;
       break;
+    case Special::ShortMovs:
+    case Special::ShortStos:
+      return prepare_short_string(scene, random);
     default:
       if (anchor_operand(scene.key) != kNoOperand) prepare_anchor(scene, random);
       break;
@@ -244,8 +299,12 @@ std::optional<Outcome> perform_special(Scene& scene) {
     case Special::StoreAt:
     case Special::StoreVectorAt:
       return store_at(scene);
+    case Special::StoreMxcsr:
+      return store_mxcsr(scene);
     case Special::CheckUnit:
       return check_unit(scene);
+    case Special::CheckWait:
+      return check_wait(scene);
     case Special::CheckPending:
       return check_pending(scene);
     case Special::UnitPointers:
@@ -267,6 +326,10 @@ std::optional<Outcome> perform_special(Scene& scene) {
     case Special::LoadVectorAnchored:
     case Special::StoreVectorAnchored:
       return access_by_anchor(scene);
+    case Special::ShortMovs:
+      return short_string(scene, true);
+    case Special::ShortStos:
+      return short_string(scene, false);
   }
   return std::nullopt;
 }

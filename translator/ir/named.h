@@ -13,10 +13,16 @@ enum NamedEffect : u16 {
   UsesFpu = 8,          ///< computes in floating point under the guest's MXCSR or control word
   CopiesStraight = 16,  ///< under REP an engine may try StraightMovs first (straight_strings.h)
   FillsStraight = 32,   ///< or StraightStos
+  ScansStraight = 128,  ///< or StraightScas
+  ComparesStraight = 256,  ///< or StraightCmps
   /// An x87 instruction that a host's own unit may run as it is, where that holds the guest's
   /// state. Its call has the operand's address as loads have, unless segmentation may fault.
   RunsOnUnit = 64,
+  /// STMXCSR or VSTMXCSR where it may run; its call has the operand's address as RunsOnUnit's.
+  StoresMxcsr = 512,
 };
+
+constexpr u16 kStraight = CopiesStraight | FillsStraight | ScansStraight | ComparesStraight;
 
 struct NamedCall {
   const char* name;

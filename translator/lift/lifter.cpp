@@ -369,7 +369,8 @@ Slot Lifter::flags() {
 }
 
 void Lifter::call(const NamedCall& call) {
-  MicroOp op = call.effects & RunsOnUnit ? unit_call() : MicroOp{.op = Op::Call};
+  bool has_address = call.effects & (RunsOnUnit | StoresMxcsr);
+  MicroOp op = has_address ? unit_call() : MicroOp{.op = Op::Call};
   op.immediate = block_.calls.size();
   emit(op);
   block_.calls.push_back({call, operands()});

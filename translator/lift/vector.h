@@ -35,9 +35,10 @@ void lift_vector_move(Lifter& l, u32 alignment);  ///< 16 bytes: MOVAPS, MOVUPS,
 void lift_vector_merge(Lifter& l, u32 op);        ///< MOVSS, MOVSD: lane moves, loads, stores
 void lift_movsd(Lifter& l, u32);                  ///< or the string instruction
 void lift_cmpsd(Lifter& l, u32);                  ///< or the string instruction
-void lift_movd(Lifter& l, u32);                   ///< MOVD, MOVQ in all forms
-void lift_move_low(Lifter& l, u32);               ///< MOVLPS, MOVLPD, MOVHLPS
-void lift_move_high(Lifter& l, u32);              ///< MOVHPS, MOVHPD, MOVLHPS
+void lift_stmxcsr(Lifter& l, u32);
+void lift_movd(Lifter& l, u32);       ///< MOVD, MOVQ in all forms
+void lift_move_low(Lifter& l, u32);   ///< MOVLPS, MOVLPD, MOVHLPS
+void lift_move_high(Lifter& l, u32);  ///< MOVHPS, MOVHPD, MOVLHPS
 void lift_movntq(Lifter& l, u32);
 void lift_movdq2q(Lifter& l, u32);
 void lift_movq2dq(Lifter& l, u32);

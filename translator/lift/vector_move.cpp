@@ -1,5 +1,6 @@
 // Moves between vector registers, memory and general registers.
 #include "cpu/integer/strings.h"
+#include "cpu/vector/control.h"
 #include "translator/lift/vector_forms.h"
 
 namespace penumbra::translator {
@@ -68,8 +69,13 @@ void lift_movsd(Lifter& l, u32) {
   l.raise(Vector::Ud);
 }
 
+void lift_stmxcsr(Lifter& l, u32) {
+  if (vector_usable(l)) l.call({"stmxcsr", cpu::ops::stmxcsr, UsesFpu | StoresMxcsr});
+}
+
 void lift_cmpsd(Lifter& l, u32) {
-  if (is_string_form(l)) return l.call({"cmps_string", cpu::ops::cmps_string, WritesFlags});
+  if (is_string_form(l))
+    return l.call({"cmps_string", cpu::ops::cmps_string, WritesFlags | ComparesStraight});
   if (l.model().has(cpu::Feature::Sse2))
     return lift_float_compare(l, static_cast<u32>(Op::Cmpeqsd));
   l.raise(Vector::Ud);
