@@ -15,6 +15,7 @@ Engines::Engines(cpu::CpuContext& context, mmu::AddressSpace& space, mmu::Mmu& m
       source_(context, space, mmu, slow_),
       interpreter_(context, slow_, source_) {
   if (tier == Tier::Baseline) {
+    interpreter_.set_most_blocks(kMostSingles);
     baseline_ =
         std::make_unique<Baseline>(context, space, mmu, slow_, source_, boundary, variation);
   }

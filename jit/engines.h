@@ -35,6 +35,9 @@ class Engines final : public mmu::CodeObserver {
   void code_written(GuestPhys address, u64 size) override;
 
  private:
+  /// Of tier 0 beside generated code: single instructions where slices end, ever others.
+  static constexpr size_t kMostSingles = 8192;
+
   void invalidate(u64 begin, u64 end);
   Stop run_blocks(CodeMode mode);
   Stop run_baseline(CodeMode mode);

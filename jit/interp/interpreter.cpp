@@ -66,7 +66,7 @@ CompiledBlock* Interpreter::translate(const CodeSource::Location& at) {
   }
   auto compiled = compile(translated->ir, at.key.code - translated->ir.start);
   compiled->place = translated->place;
-  if (cache_.size() >= kMostBlocks) cache_.clear();
+  if (cache_.size() >= most_blocks_) cache_.clear();
   return cache_.insert(std::move(compiled));
 }
 

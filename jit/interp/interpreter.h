@@ -25,6 +25,8 @@ class Interpreter {
   Stop run(CodeMode mode, bool single);
   const Counters& counters() const { return counters_; }
   BlockCache<CompiledBlock>& cache() { return cache_; }
+  /// Where more are made, all are forgotten.
+  void set_most_blocks(size_t most) { most_blocks_ = most; }
 
   // -- for handlers
   // --------------------------------------------------------------------------------
@@ -59,8 +61,6 @@ class Interpreter {
   bool check_next_page(CpuState& s, const Uop* u, i64 left);
 
  private:
-  static constexpr size_t kMostBlocks = 200'000;
-
   const BlockCode* find_or_translate(CpuState& s);
   /// nullptr: a fault.
   CompiledBlock* translate(const CodeSource::Location& at);
@@ -71,6 +71,7 @@ class Interpreter {
   SlowPath& slow_;
   CodeSource& source_;
   BlockCache<CompiledBlock> cache_;
+  size_t most_blocks_ = 200'000;
   Counters counters_;
   Stop stop_ = Stop::Lookup;
   u32 mode_ = 0;
