@@ -75,7 +75,8 @@ class LikelyPath {
     if (!is_branch(before->op)) return false;
     MicroOp& branch = *before;
     if (branch.immediate != block_.start || branch.op != Op::BranchFlags) {
-      bool loops = static_cast<i64>(branch.immediate) <= static_cast<i64>(lifter_.position());
+      i64 to = static_cast<i64>(branch.immediate);
+      bool loops = to >= block_.start && to <= static_cast<i64>(lifter_.position());
       return !loops && forwards(target);
     }
     if (!repeat()) return false;
