@@ -64,7 +64,8 @@ class LikelyPath {
 
   /// Behind the instruction that ended the block; false: it stays ended.
   bool go_on() {
-    if (jumps_ == kMostJumps || block_.instructions.size() >= kMostInstructions) return false;
+    bool is_long = jumps_ == kMostJumps || block_.instructions.size() >= kMostInstructions;
+    if (is_long && length_ == 0) return false;
     const MicroOp& jump = block_.ops.back();
     if (jump.op != Op::Jump) return false;
     ++jumps_;
@@ -86,7 +87,8 @@ class LikelyPath {
   }
 
  private:
-  static constexpr size_t kMostInstructions = 24, kMostJumps = 6, kMostDistance = 256;
+  static constexpr size_t kMostInstructions = 24, kMostInLoop = 48, kMostJumps = 6, kMostRounds = 8,
+                          kMostDistance = 256;
 
   static Condition negated(Condition condition) {
     return static_cast<Condition>(static_cast<u8>(condition) ^ 1);
@@ -99,7 +101,8 @@ class LikelyPath {
   }
   bool repeat() {
     if (length_ == 0) length_ = block_.instructions.size();
-    if (block_.instructions.size() + length_ > kMostInstructions) return false;
+    bool fits = block_.instructions.size() + length_ <= kMostInLoop;
+    if (!fits || ++rounds_ == kMostRounds) return false;
     lifter_.go_on(block_.start);
     return true;
   }
@@ -107,7 +110,8 @@ class LikelyPath {
   Lifter& lifter_;
   Block& block_;
   size_t jumps_ = 0;
-  size_t length_ = 0;  ///< instructions of the loop
+  size_t length_ = 0;  ///< instructions of the loop, where it is one
+  size_t rounds_ = 0;
 };
 
 }  // namespace
