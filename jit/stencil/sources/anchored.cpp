@@ -84,20 +84,9 @@ PENUMBRA_STENCIL store_vector_anchored(PENUMBRA_VECTOR_ARGUMENTS(V)) {
 // -- the list
 // --------------------------------------------------------------------------------------
 
-/// Calls f<Base, Index, scale>() for every address form with a base.
-template <class F>
-constexpr void each_anchored_address(F f) {
-  each<kRegister, kSlot>([&]<Form A>() {
-    f.template operator()<A, kNone, 0u>();
-    each<kRegister, kSlot>([&]<Form B>() {
-      each<0u, 1u, 2u, 3u>([&]<unsigned kScale>() { f.template operator()<A, B, kScale>(); });
-    });
-  });
-}
-
 constexpr auto make_anchored() {
   Listing<StencilFunction, 500> list;
-  each_anchored_address([&]<Form A, Form B, unsigned kScale>() {
+  each_address_from<kRegister, kSlot>([&]<Form A, Form B, unsigned kScale>() {
     StencilKey key{.a = A, .b = B, .scale = kScale};
     key.d = kSlot;
     key.op = code_of(Special::AnchorRead);
@@ -127,7 +116,7 @@ template <class V, class... Sizes>
 constexpr auto make_vectors_anchored() {
   Listing<VectorFunction<V>, 200> list;
   auto add = [&]<class T>(T) {
-    each_anchored_address([&]<Form A, Form B, unsigned kScale>() {
+    each_address_from<kRegister, kSlot>([&]<Form A, Form B, unsigned kScale>() {
       StencilKey key{.width = kVectorWidth<T>, .a = A, .b = B, .scale = kScale};
       key.op = code_of(Special::LoadVectorAnchored);
       key.d = kRegister;

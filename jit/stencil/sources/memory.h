@@ -64,15 +64,19 @@ constexpr Width kVectorWidth = sizeof(T) == 32   ? Width::W256
                                : sizeof(T) == 16 ? Width::W128
                                                  : kWidthOf<T>;
 
-/// Calls f<Base, Index, scale>() for every address form.
-template <class F>
-constexpr void each_address(F f) {
-  each<kNone, kRegister, kSlot>([&]<Form A>() {
+/// Calls f<Base, Index, scale>() for every address form whose base is one of kBases.
+template <Form... kBases, class F>
+constexpr void each_address_from(F f) {
+  each<kBases...>([&]<Form A>() {
     f.template operator()<A, kNone, 0u>();
     each<kRegister, kSlot>([&]<Form B>() {
       each<0u, 1u, 2u, 3u>([&]<unsigned kScale>() { f.template operator()<A, B, kScale>(); });
     });
   });
+}
+template <class F>
+constexpr void each_address(F f) {
+  each_address_from<kNone, kRegister, kSlot>(f);
 }
 
 }  // namespace penumbra::jit
