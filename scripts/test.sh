@@ -7,7 +7,7 @@ set -euo pipefail
 "$top/scripts/build.sh" Release
 "$top/scripts/fetch_kernel.sh" cloud-amd64 || say "no cloud-amd64 kernel: its boot tests will be skipped"
 "$top/scripts/fetch_kernel.sh" amd64 || say "no amd64 kernel: its boot tests will be skipped"
-"$top/tests/guest/build_guests.sh" selftest soak bench
+"$top/tests/guest/build_guests.sh" selftest shell soak bench
 "$top/scripts/build.sh" Sanitize unit_tests
 
 results=()
