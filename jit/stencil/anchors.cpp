@@ -14,6 +14,8 @@ namespace {
 
 /// The farther apart, the more often a group is not in one page.
 constexpr i64 kMostSize = 256;
+/// Two accesses gain nothing, and a group has more code.
+constexpr u32 kFewest = 3;
 constexpr u16 kNoGroup = 0xffff;
 constexpr u32 kZeroRoot = 0;
 /// Roots of slots that are neither registers nor temporaries start here.
@@ -111,7 +113,7 @@ void AnchorPlan::assign(const translator::Block& block) {
   for (size_t i = 0; i < groups_.size(); ++i) {
     const Group& group = groups_[i];
     i64 displacement = block.ops[group.leader].displacement + group.low - group.first.offset;
-    if (group.count < 2 || displacement != static_cast<i32>(displacement)) continue;
+    if (group.count < kFewest || displacement != static_cast<i32>(displacement)) continue;
     for (u32 anchor = 0; anchor < free_behind.size(); ++anchor) {
       if (free_behind[anchor] > group.leader) continue;
       free_behind[anchor] = group.last + 1;
