@@ -278,7 +278,10 @@ void Baseline::refresh_key(CpuState& s) {
   u64 spread = KeyHash::mixed(key);
   s.jumps = &jumps_[spread >> 32 & (CpuState::kJumps - 1)];
   Returns& returns = returns_[spread >> 48 & (kReturnTables - 1)];
-  if (returns.key != key) returns = {.key = key};
+  if (returns.key != key) {
+    returns.key = key;
+    returns.entries.fill({.rip = 0, .code = thunks_.lookup});  // 0 is an address like any other
+  }
   s.returns = returns.entries.data();
 }
 

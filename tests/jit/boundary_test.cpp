@@ -66,6 +66,14 @@ TEST_CASE("behind INVLPG of its own page the guest runs what the page is now", "
   CHECK((guest.reg(Reg::Rax) & 0xff) == 2);
 }
 
+TEST_CASE("a return to address 0 that nothing was called from", "[boundary]") {
+  BareGuest guest(GENERATE(BareGuest::kInterp, BareGuest::kBaseline, BareGuest::kVaried));
+  guest.load(0, {0xf4});
+  guest.load(BareGuest::kCode, {0x6a, 0x00, 0xc3});  // push 0; ret
+  guest.run_to_halt();
+  CHECK(guest.vcpu.state().rip == 1);
+}
+
 TEST_CASE("POPF lets a waiting interrupt or a trap in", "[boundary]") {
   bool trap = GENERATE(false, true);
   InterruptedGuest guest(trap ? 1 : 0x40);

@@ -200,8 +200,9 @@ Outcome short_string(Scene& scene, bool copies) {
   if (count == 0) return {};
   u8* from = copies ? table.for_read(scene.value(kC), static_cast<u32>(size)) : scene.at(kC);
   u8* to = table.for_write(scene.value(kB), static_cast<u32>(size));
+  if (from == nullptr || to == nullptr) return {.way = Way::Slow};
   bool repeats = copies && to >= from && to < from + size;
-  if (from == nullptr || to == nullptr || repeats) return {.way = Way::Slow};
+  if (repeats) return {.way = Way::Slow};
   for (u64 i = 0; i < count; ++i) {
     std::memmove(to + i * element, copies ? from + i * element : from, element);
   }
