@@ -125,7 +125,7 @@ TEST_CASE("a block goes on behind a branch forwards, not behind one that closes 
 TEST_CASE("a loop to the block's start is there several times, its branch the other way",
           "[jumps]") {
   Block block = block_of({0xff, 0xc8, 0x75, 0xfc}, BehindJump::GoOn);  // dec eax; jne -4
-  CHECK(block.instructions.size() == 16);  // eight rounds
+  CHECK(block.instructions.size() == 16);                              // eight rounds
   CHECK(block.end == 4);
   const MicroOp* first = nullptr;
   for (const MicroOp& op : block.ops) {
