@@ -160,6 +160,7 @@ class Generator {
   void move_tenants(const Tenants& those, bool store);
   void take_lodgers();
   void give_back();
+  bool is_start(u64 target) const;
   bool goes_to_start(const MicroOp& op) const;
   bool loops_to(u64 target) const;
   bool loops(const MicroOp& last) const;
@@ -259,16 +260,7 @@ class Generator {
   void divide(const MicroOp& op);
   void check_divide(const MicroOp& op);
   void address(const MicroOp& op);
-  void read_flags(const MicroOp& op);
-  bool read_held(const MicroOp& op, StencilKey key, Operands operands);
-  void hold_comparison(const MicroOp& op);
-  void keep_cold_flags();
   void begin_instruction(const MicroOp& op);
-  bool with_condition(const MicroOp& condition, const MicroOp& next);
-  bool select_by_condition(const MicroOp& condition, const MicroOp& select);
-  bool set_by_condition(const MicroOp& condition, const MicroOp& move);
-  bool add_by_carry(const MicroOp& condition, const MicroOp& add);
-  void set_flags(const MicroOp& op);
   void check_aligned(const MicroOp& op);
   void check_target(const MicroOp& op);
   bool is_checked_later(const MicroOp& check) const;
@@ -277,10 +269,22 @@ class Generator {
   void execute(const MicroOp& op);
   void slow_operation(const MicroOp& op, Site::Kind kind);
   void string_operation(const translator::CallSite& call, u32 site);
-  void flag_state(const MicroOp& op);
-  void store_flag_state(cpu::FlagState known);
   void address_operands(const MicroOp& op, StencilKey& key, Operands& operands);
   Place second(const MicroOp& op, Operands& operands);
+
+  // -- flags (generator_flags.cpp)
+  void read_flags(const MicroOp& op);
+  bool read_held(const MicroOp& op, StencilKey key, Operands operands);
+  void keep_cold_flags();
+  void hold_comparison(const MicroOp& op);
+  bool with_condition(const MicroOp& condition, const MicroOp& next);
+  bool set_by_condition(const MicroOp& condition, const MicroOp& move);
+  bool add_by_carry(const MicroOp& condition, const MicroOp& add);
+  bool select_by_condition(const MicroOp& condition, const MicroOp& select);
+  void set_flags(const MicroOp& op);
+  void flag_state(const MicroOp& op);
+  void store_flag_state(cpu::FlagState known);
+  void make_flags(const MicroOp& op);
 
   // -- accesses to memory (generator_memory.cpp)
   void memory(const MicroOp& op);
@@ -295,7 +299,6 @@ class Generator {
   void branch(const MicroOp& op, const MicroOp* otherwise);
   void leave_by(u64 target, Fields taken);
   void side_exit(const MicroOp& op, u64 target, Fields taken);
-  void make_flags(const MicroOp& op);
   void push_return(const MicroOp& op);
 
   // -- x87 (generator_x87.cpp)

@@ -7,22 +7,6 @@ using cpu::FlagKind;
 using translator::kNoSlot;
 using translator::Op;
 
-/// Both in one store where both are known.
-void Generator::store_flag_state(cpu::FlagState known) {
-  if (known.unknown()) return;
-  u64 kind = static_cast<u64>(known.kind), modifier = static_cast<u64>(known.modifier);
-  bool has_kind = known.kind != FlagKind::Dynamic;
-  Slot slot =
-      has_kind ? offsetof(cpu::CpuState, flag_kind) : offsetof(cpu::CpuState, flag_modifier);
-  Operands operands{.d = {Form::Slot, Host::Rax, slot},
-                    .immediate = has_kind ? kind | modifier << 8 : modifier};
-  must_emit({.op = code_of(Op::Move),
-             .width = known.known() ? Width::W16 : Width::W8,
-             .d = Form::Slot,
-             .a = Form::Immediate},
-            operands);
-}
-
 void Generator::jump(const MicroOp& op) {
   loops_to(op.immediate) ? settle_loop_vectors() : write_back_vectors();
   store_unit_pointers();
@@ -139,30 +123,6 @@ void Generator::side_exit(const MicroOp& op, u64 target, Fields taken) {
     exit.flag_state = {cpu::flag_kind(translator::flag_family_of(op.op), op.width), FlagKind::None};
   }
   exit.unused = static_cast<u32>(ir_->instructions.size()) - op.instruction - 1;
-}
-
-/// Keeps the flags of a definition whose operands, or result, are where they were.
-void Generator::make_flags(const MicroOp& op) {
-  if (op.d == kNoSlot) {
-    MicroOp compare = op;
-    if (op.op == Op::BranchSub) compare.op = Op::Sub;
-    if (op.op == Op::BranchAnd) compare.op = Op::And;
-    if (!pure_compare(compare)) pure_general(compare);
-    return;
-  }
-  auto keep = [&](Slot slot, Width width, const Place& value, u64 immediate) {
-    must_emit({.op = code_of(Op::Move), .width = width, .d = Form::Slot, .a = value.form},
-              {.d = {Form::Slot, Host::Rax, slot}, .a = value, .immediate = immediate});
-  };
-  cpu::FlagFamily family = translator::flag_family_of(op.op);
-  Slot result = cpu::is_partial(family) ? offsetof(cpu::CpuState, flag_patch)
-                                        : offsetof(cpu::CpuState, flag_result);
-  keep(result, Width::W64, place_of(op.d), 0);
-  bool has_source = family == cpu::FlagFamily::Add || family == cpu::FlagFamily::Sub;
-  if (!has_source || needs_source(op)) return;
-  Operands second_operand;
-  Place source = second(op, second_operand);
-  keep(offsetof(cpu::CpuState, flag_source), op.width, source, second_operand.immediate);
 }
 
 void Generator::push_return(const MicroOp& op) {

@@ -105,18 +105,18 @@ bool Generator::by_anchor(const MicroOp& op, const StencilKey& key, const Operan
                           u32 site) {
   const AnchorUse& use = anchors_[&op - ir_->ops.data()];
   if (use.anchor == AnchorUse::kNone || !variation_.shares_look_ups) return false;
+  auto fits_as_it_is = [&](const Stencil* stencil, const Operands& given) {
+    return stencil != nullptr && fits(*stencil, given) && (stencil->clobbers & ~kScratch) == 0 &&
+           stencil->vector_clobbers == 0;
+  };
   const Stencil* own = stencils_.find(key.encode());
-  bool movable = own != nullptr && fits(*own, operands) && (own->clobbers & ~kScratch) == 0 &&
-                 own->vector_clobbers == 0;
   StencilKey by = key;
   by.op = code_of(anchored(op.op));
   Operands with = operands;
   bool stores = op.op == Op::Store || op.op == Op::StoreVector;
   (stores ? with.d : with.c) = in_memory(anchor_slot(use.anchor));
   (stores ? by.d : by.c) = Form::Slot;
-  const Stencil* stencil = stencils_.find(by.encode());
-  movable = movable && stencil != nullptr && fits(*stencil, with) &&
-            (stencil->clobbers & ~kScratch) == 0 && stencil->vector_clobbers == 0;
+  bool movable = fits_as_it_is(own, operands) && fits_as_it_is(stencils_.find(by.encode()), with);
   u32 bit = 1u << use.anchor;
   if (use.leads) {
     open_anchors_ &= ~bit;

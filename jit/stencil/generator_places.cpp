@@ -106,15 +106,17 @@ void Generator::give_back() {
   tenants_ = kResidents;
 }
 
+bool Generator::is_start(u64 target) const { return target == ir_->start && !ir_->crosses_page; }
 /// Whether a jump or branch repeats the block.
 bool Generator::goes_to_start(const MicroOp& op) const {
-  return target_of(op) == ir_->start && !ir_->crosses_page;
+  auto target = target_of(op);
+  return target && is_start(*target);
 }
 
 /// Whether a jump there is one to the block's own start that keeps registers as they are assigned.
 bool Generator::loops_to(u64 target) const {
   bool keeps = lodgers_ == kResidents ? !loop_vectors_.empty() : tenants_ == lodgers_;
-  return keeps && target == ir_->start && !ir_->crosses_page;
+  return keeps && is_start(target);
 }
 /// The same of a micro-op at the block's end.
 bool Generator::loops(const MicroOp& last) const {
