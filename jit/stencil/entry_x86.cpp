@@ -108,61 +108,52 @@ __attribute__((naked, noinline)) Leave enter_native(CpuState*, const u8*) {
 PENUMBRA_SLOW(penumbra_slow_avx, PENUMBRA_SAVE_AVX, PENUMBRA_RESTORE_AVX)
 PENUMBRA_SLOW(penumbra_slow_sse, PENUMBRA_SAVE_SSE, PENUMBRA_RESTORE_SSE)
 
-#define PENUMBRA_SLOW_STORE(name, slow, save, restore)        \
-  extern "C" __attribute__((naked)) void name() {             \
-    asm volatile(                                           \
-        "movq %%r11, %c[gpr]+16(%%r12)\n\t"                 \
-        "movq %%rsi, %c[gpr]+48(%%r12)\n\t"                 \
-        "movq %%rdi, %c[gpr]+56(%%r12)\n\t"                 \
-        "movq %%r12, %%rdi\n\t"                             \
-        "movq %%rax, %%rsi\n\t"                             \
-        "subq $520, %%rsp\n\t"                              \
-        "cmpb $0, %c[wanted](%%rsi)\n\t"                   \
-        "je 3f\n\t" PENUMBRA_VECTORS(save) "3:\n\t"         \
-        "callq penumbra_harmless_store\n\t"                 \
-        "cmpb $0, %c[wanted](%%rsi)\n\t"                   \
-        "je 3f\n\t" PENUMBRA_VECTORS(restore) "3:\n\t"      \
-        "addq $520, %%rsp\n\t"                              \
-        "movq %%rsi, %%rcx\n\t"                             \
-        "movq %c[gpr]+16(%%r12), %%r11\n\t"                 \
-        "movq %c[gpr]+48(%%r12), %%rsi\n\t"                 \
-        "movq %c[gpr]+56(%%r12), %%rdi\n\t"                 \
-        "testq %%rax, %%rax\n\t"                            \
-        "jz 1f\n\t"                                         \
-        "movq %%rax, %%rdx\n\t"                             \
-        "retq\n"                                            \
-        "1:\n\t"                                            \
-        "movq %%rcx, %%rax\n\t"                             \
-        "jmp " slow                                         \
-        :                                                   \
-        : PENUMBRA_STATE_OFFSETS, PENUMBRA_VECTORS_OFFSET); \
+// A lean function of (state, site, linear address) that preserves most registers (preserve_most):
+// guest RDX, RSI and RDI have to be put away, and vectors where the site wants any back. The site
+// is in rsi behind it.
+#define PENUMBRA_CALL_LEAN(function, save, restore) \
+  "movq %%r11, %c[gpr]+16(%%r12)\n\t"               \
+  "movq %%rsi, %c[gpr]+48(%%r12)\n\t"               \
+  "movq %%rdi, %c[gpr]+56(%%r12)\n\t"               \
+  "movq %%r12, %%rdi\n\t"                           \
+  "movq %%rax, %%rsi\n\t"                           \
+  "subq $520, %%rsp\n\t"                            \
+  "cmpb $0, %c[wanted](%%rsi)\n\t"                  \
+  "je 3f\n\t" PENUMBRA_VECTORS(save) "3:\n\t"       \
+  "callq " function "\n\t"                          \
+  "cmpb $0, %c[wanted](%%rsi)\n\t"                  \
+  "je 3f\n\t" PENUMBRA_VECTORS(restore) "3:\n\t"    \
+  "addq $520, %%rsp\n\t"
+#define PENUMBRA_RELOAD_LEAN          \
+  "movq %c[gpr]+16(%%r12), %%r11\n\t" \
+  "movq %c[gpr]+48(%%r12), %%rsi\n\t" \
+  "movq %c[gpr]+56(%%r12), %%rdi\n\t"
+
+#define PENUMBRA_SLOW_STORE(name, slow, save, restore)                                    \
+  extern "C" __attribute__((naked)) void name() {                                         \
+    asm volatile(PENUMBRA_CALL_LEAN("penumbra_harmless_store", save,                      \
+                                    restore) "movq %%rsi, %%rcx\n\t" PENUMBRA_RELOAD_LEAN \
+                                             "testq %%rax, %%rax\n\t"                     \
+                                             "jz 1f\n\t"                                  \
+                                             "movq %%rax, %%rdx\n\t"                      \
+                                             "retq\n"                                     \
+                                             "1:\n\t"                                     \
+                                             "movq %%rcx, %%rax\n\t"                      \
+                                             "jmp " slow                                  \
+                 :                                                                        \
+                 : PENUMBRA_STATE_OFFSETS, PENUMBRA_VECTORS_OFFSET);                      \
   }
 PENUMBRA_SLOW_STORE(penumbra_slow_store_avx, "penumbra_slow_avx", PENUMBRA_SAVE_AVX,
                     PENUMBRA_RESTORE_AVX)
 PENUMBRA_SLOW_STORE(penumbra_slow_store_sse, "penumbra_slow_sse", PENUMBRA_SAVE_SSE,
                     PENUMBRA_RESTORE_SSE)
 
-#define PENUMBRA_FLAGS(name, save, restore)                   \
-  extern "C" __attribute__((naked)) void name() {             \
-    asm volatile(                                           \
-        "movq %%r11, %c[gpr]+16(%%r12)\n\t"                 \
-        "movq %%rsi, %c[gpr]+48(%%r12)\n\t"                 \
-        "movq %%rdi, %c[gpr]+56(%%r12)\n\t"                 \
-        "movq %%r12, %%rdi\n\t"                             \
-        "movq %%rax, %%rsi\n\t"                             \
-        "subq $520, %%rsp\n\t"                              \
-        "cmpb $0, %c[wanted](%%rsi)\n\t"                    \
-        "je 3f\n\t" PENUMBRA_VECTORS(save) "3:\n\t"         \
-        "callq penumbra_make_flags\n\t"                     \
-        "cmpb $0, %c[wanted](%%rsi)\n\t"                    \
-        "je 3f\n\t" PENUMBRA_VECTORS(restore) "3:\n\t"      \
-        "addq $520, %%rsp\n\t"                              \
-        "movq %c[gpr]+16(%%r12), %%r11\n\t"                 \
-        "movq %c[gpr]+48(%%r12), %%rsi\n\t"                 \
-        "movq %c[gpr]+56(%%r12), %%rdi\n\t"                 \
-        "retq"                                              \
-        :                                                   \
-        : PENUMBRA_STATE_OFFSETS, PENUMBRA_VECTORS_OFFSET); \
+#define PENUMBRA_FLAGS(name, save, restore)                                                    \
+  extern "C" __attribute__((naked)) void name() {                                              \
+    asm volatile(PENUMBRA_CALL_LEAN("penumbra_make_flags", save, restore) PENUMBRA_RELOAD_LEAN \
+                 "retq"                                                                        \
+                 :                                                                             \
+                 : PENUMBRA_STATE_OFFSETS, PENUMBRA_VECTORS_OFFSET);                           \
   }
 PENUMBRA_FLAGS(penumbra_flags_avx, PENUMBRA_SAVE_AVX, PENUMBRA_RESTORE_AVX)
 PENUMBRA_FLAGS(penumbra_flags_sse, PENUMBRA_SAVE_SSE, PENUMBRA_RESTORE_SSE)
