@@ -56,8 +56,8 @@ bool translate_crossing(Lifter& lifter, Block& block, const CodeView& code) {
   return true;
 }
 
-/// The likely path of a block: behind a conditional jump forwards, to where a jump forwards goes,
-/// and from its end to its start as long as it stays short.
+/// The likely path of a block: behind a conditional jump forwards or to what lies before the block,
+/// to where a jump forwards goes, and from its end to its start as long as it stays short.
 class LikelyPath {
  public:
   LikelyPath(Lifter& lifter, Block& block) : lifter_(lifter), block_(block) {}
